@@ -1,0 +1,125 @@
+// Package kind gives errors a number that survives every hop between packages and, later,
+// between nodes. The numbers never change and are never used again; package api/s3 alone
+// turns them into HTTP.
+package kind
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Kind says what went wrong, in the terms of the storage system.
+type Kind uint16
+
+// The kinds. Append only; the numbers are wire format.
+const (
+	// Unknown is an error without a kind: a bug or a fault of the machine.
+	Unknown Kind = 0
+
+	// Unavailable: not now (no leader, too few drives, overload); the same call may work later.
+	Unavailable Kind = 1
+	// NotLeader: ask another replica. Never leaves package meta.
+	NotLeader Kind = 2
+	// Unbuilt: a documented operation that this version of Holdfast does not have.
+	Unbuilt Kind = 3
+	// Timeout: a deadline passed; what was asked may or may not have happened.
+	Timeout Kind = 4
+	// Full: too little free space on too many drives.
+	Full Kind = 5
+	// Damaged: stored bytes failed their checksum and could not be rebuilt.
+	Damaged Kind = 6
+	// NotFound: a shard, record or drive is not there (internal; S3 kinds are below).
+	NotFound Kind = 7
+	// Conflict: a concurrent change got in between; read again and decide anew.
+	Conflict Kind = 8
+	// Canceled: the caller went away.
+	Canceled Kind = 9
+
+	// NoSuchBucket and those below are what a client of the S3 API can cause.
+	NoSuchBucket        Kind = 100
+	BucketExists        Kind = 101
+	BucketOwnedByYou    Kind = 102
+	BucketNotEmpty      Kind = 103
+	InvalidBucketName   Kind = 104
+	NoSuchKey           Kind = 105
+	NoSuchVersion       Kind = 106
+	NoSuchUpload        Kind = 107
+	KeyTooLong          Kind = 108
+	InvalidArgument     Kind = 109
+	InvalidRequest      Kind = 110
+	PreconditionFailed  Kind = 111
+	NotModified         Kind = 112
+	InvalidRange        Kind = 113
+	InvalidPart         Kind = 114
+	InvalidPartOrder    Kind = 115
+	EntityTooSmall      Kind = 116
+	EntityTooLarge      Kind = 117
+	IncompleteBody      Kind = 118
+	BadDigest           Kind = 119 // Content-MD5 or a flexible checksum differs from the body
+	InvalidDigest       Kind = 120
+	ContentSHA256       Kind = 121 // x-amz-content-sha256 differs from the body
+	SignatureMismatch   Kind = 122
+	AccessDenied        Kind = 123
+	MetadataTooLarge    Kind = 124
+	ConditionalConflict Kind = 125 // 409 ConditionalRequestConflict
+	InvalidPartNumber   Kind = 126
+	MalformedTrailer    Kind = 127
+	TooManyBuckets      Kind = 128
+	MethodNotAllowed    Kind = 129 // a delete marker addressed by version
+	NoSuchKeyCondition  Kind = 130 // If-Match on a key that does not exist: 404 NoSuchKey
+
+	// SSECAlgorithm and those below are the rows of the SSE-C error table.
+	SSECAlgorithm         Kind = 200 // algorithm is not AES256
+	SSECAlgorithmMissing  Kind = 201
+	SSECKeyMissing        Kind = 202
+	SSECMD5Missing        Kind = 203
+	SSECKeyInvalid        Kind = 204 // not base64, or not 32 bytes
+	SSECMD5Mismatch       Kind = 205
+	SSECWrongKey          Kind = 206
+	SSECRequired          Kind = 207 // no headers on an SSE-C object
+	SSECNotApplicable     Kind = 208 // headers on a plain object
+	SSECIncompatible      Kind = 209 // together with SSE-S3 or SSE-KMS
+	SSECPartRequired      Kind = 210 // part without headers, upload with; and the reverse
+	SSECPartMismatch      Kind = 211 // part with another key than the upload's
+	SSECInsecure          Kind = 212 // over plain HTTP
+	SSECBlocked           Kind = 213 // blocked by the bucket
+	SSECMisspelledHeaders Kind = 214 // the short copy-source header names
+)
+
+// Error carries a kind, a sentence for people, and what caused it. Neither may name a key.
+type Error struct {
+	Kind    Kind
+	Message string
+	Err     error
+}
+
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return e.Message
+	}
+	return e.Message + ": " + e.Err.Error()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// New makes an error of a kind.
+func New(k Kind, format string, args ...any) error {
+	return &Error{Kind: k, Message: fmt.Sprintf(format, args...)}
+}
+
+// Wrap gives err a kind and a sentence.
+func Wrap(k Kind, err error, format string, args ...any) error {
+	return &Error{Kind: k, Message: fmt.Sprintf(format, args...), Err: err}
+}
+
+// Of is the kind of the outermost Error in err's chain, or Unknown.
+func Of(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return Unknown
+}
+
+// Is reports whether err has kind k.
+func Is(err error, k Kind) bool { return err != nil && Of(err) == k }
