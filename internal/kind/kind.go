@@ -68,6 +68,17 @@ const (
 	MethodNotAllowed    Kind = 129 // a delete marker addressed by version
 	NoSuchKeyCondition  Kind = 130 // If-Match on a key that does not exist: 404 NoSuchKey
 
+	// InvalidAccessKeyID and those below come from request authentication (api/sigv4).
+	InvalidAccessKeyID      Kind = 140
+	TimeTooSkewed           Kind = 141
+	AuthHeaderMalformed     Kind = 142
+	AuthQueryMalformed      Kind = 143 // AuthorizationQueryParametersError
+	MissingContentLength    Kind = 144
+	InvalidToken            Kind = 145 // session token
+	RequestTimeout          Kind = 146 // the body stopped coming
+	InvalidURI              Kind = 147
+	SignatureNotImplemented Kind = 148 // a form of SigV4 that is documented but not built (SigV4A)
+
 	// SSECAlgorithm and those below are the rows of the SSE-C error table.
 	SSECAlgorithm         Kind = 200 // algorithm is not AES256
 	SSECAlgorithmMissing  Kind = 201
@@ -84,6 +95,20 @@ const (
 	SSECInsecure          Kind = 212 // over plain HTTP
 	SSECBlocked           Kind = 213 // blocked by the bucket
 	SSECMisspelledHeaders Kind = 214 // the short copy-source header names
+
+	// MalformedXML and those below are raised by api/s3 itself, for requests that never reach
+	// the engine.
+	MalformedXML        Kind = 300
+	InvalidURI          Kind = 301 // the path or the query is not percent-encoded UTF-8
+	MissingLength       Kind = 302 // no Content-Length
+	InvalidLocation     Kind = 303 // a location constraint that is not ours
+	InvalidTag          Kind = 304
+	ACLNotSupported     Kind = 305
+	BucketACLNotAllowed Kind = 306 // an ACL for a bucket whose owner owns all of it
+	RequestTimeout      Kind = 307 // the client stopped sending
+	InvalidStorageClass Kind = 308
+	PreflightForbidden  Kind = 309 // CORS is not enabled for the bucket
+	HeadersTooLarge     Kind = 310
 )
 
 // Error carries a kind, a sentence for people, and what caused it. Neither may name a key.
