@@ -1620,6 +1620,7 @@ type CompleteUpload struct {
 	Versioning    Versioning             `protobuf:"varint,6,opt,name=versioning,proto3,enum=holdfast.meta.v1.Versioning" json:"versioning,omitempty"`
 	MinPartSize   uint64                 `protobuf:"varint,7,opt,name=min_part_size,json=minPartSize,proto3" json:"min_part_size,omitempty"` // bytes; every part but the last
 	ExpectSize    int64                  `protobuf:"varint,8,opt,name=expect_size,json=expectSize,proto3" json:"expect_size,omitempty"`      // x-amz-mp-object-size + 1, 0 = unset
+	VersionId     []byte                 `protobuf:"bytes,9,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`          // of the upload; finds the version when the upload was completed before
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1708,6 +1709,13 @@ func (x *CompleteUpload) GetExpectSize() int64 {
 		return x.ExpectSize
 	}
 	return 0
+}
+
+func (x *CompleteUpload) GetVersionId() []byte {
+	if x != nil {
+		return x.VersionId
+	}
+	return nil
 }
 
 type CompletePart struct {
@@ -2067,8 +2075,11 @@ func (x *QueueRepair) GetDataIds() [][]byte {
 	return nil
 }
 
+// CloseBucket: object groups refuse with BucketNotEmpty, else take no more writes to this incarnation
+// and abort its uploads; Unavailable when there are more of those than one command ends: say it again.
 type CloseBucket struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	KeepUploads   bool                   `protobuf:"varint,1,opt,name=keep_uploads,json=keepUploads,proto3" json:"keep_uploads,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2101,6 +2112,13 @@ func (x *CloseBucket) ProtoReflect() protoreflect.Message {
 // Deprecated: Use CloseBucket.ProtoReflect.Descriptor instead.
 func (*CloseBucket) Descriptor() ([]byte, []int) {
 	return file_meta_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *CloseBucket) GetKeepUploads() bool {
+	if x != nil {
+		return x.KeepUploads
+	}
+	return false
 }
 
 type OpenBucket struct {
@@ -2726,6 +2744,8 @@ type Current struct {
 	ChecksumAlgorithm Checksum_Algorithm     `protobuf:"varint,9,opt,name=checksum_algorithm,json=checksumAlgorithm,proto3,enum=holdfast.meta.v1.Checksum_Algorithm" json:"checksum_algorithm,omitempty"`
 	ChecksumType      Checksum_Type          `protobuf:"varint,10,opt,name=checksum_type,json=checksumType,proto3,enum=holdfast.meta.v1.Checksum_Type" json:"checksum_type,omitempty"`
 	NullVersion       bool                   `protobuf:"varint,11,opt,name=null_version,json=nullVersion,proto3" json:"null_version,omitempty"`
+	Inlined           bool                   `protobuf:"varint,12,opt,name=inlined,proto3" json:"inlined,omitempty"` // no part has a data record
+	Older             bool                   `protobuf:"varint,13,opt,name=older,proto3" json:"older,omitempty"`     // the key has other versions below this one
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -2837,6 +2857,82 @@ func (x *Current) GetNullVersion() bool {
 	return false
 }
 
+func (x *Current) GetInlined() bool {
+	if x != nil {
+		return x.Inlined
+	}
+	return false
+}
+
+func (x *Current) GetOlder() bool {
+	if x != nil {
+		return x.Older
+	}
+	return false
+}
+
+// Release: references to data that are still to be dropped, because one command could not drop
+// them all. Later commands work it off.
+type Release struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DataIds       [][]byte               `protobuf:"bytes,1,rep,name=data_ids,json=dataIds,proto3" json:"data_ids,omitempty"`    // each loses one reference
+	UploadId      []byte                 `protobuf:"bytes,2,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"` // or: the part records left of this upload, which go …
+	Kept          []byte                 `protobuf:"bytes,3,opt,name=kept,proto3" json:"kept,omitempty"`                         // … and lose their data but for the part numbers set in this bitmap
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Release) Reset() {
+	*x = Release{}
+	mi := &file_meta_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Release) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Release) ProtoMessage() {}
+
+func (x *Release) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Release.ProtoReflect.Descriptor instead.
+func (*Release) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Release) GetDataIds() [][]byte {
+	if x != nil {
+		return x.DataIds
+	}
+	return nil
+}
+
+func (x *Release) GetUploadId() []byte {
+	if x != nil {
+		return x.UploadId
+	}
+	return nil
+}
+
+func (x *Release) GetKept() []byte {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
+}
+
 // Garbage: shards that nothing names any more.
 type Garbage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2848,7 +2944,7 @@ type Garbage struct {
 
 func (x *Garbage) Reset() {
 	*x = Garbage{}
-	mi := &file_meta_proto_msgTypes[33]
+	mi := &file_meta_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2860,7 +2956,7 @@ func (x *Garbage) String() string {
 func (*Garbage) ProtoMessage() {}
 
 func (x *Garbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[33]
+	mi := &file_meta_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2873,7 +2969,7 @@ func (x *Garbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Garbage.ProtoReflect.Descriptor instead.
 func (*Garbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{33}
+	return file_meta_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Garbage) GetPlacement() *Placement {
@@ -2916,7 +3012,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_meta_proto_msgTypes[34]
+	mi := &file_meta_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2928,7 +3024,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[34]
+	mi := &file_meta_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2941,7 +3037,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{34}
+	return file_meta_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Query) GetBucket() []byte {
@@ -3164,17 +3260,21 @@ func (*Query_GetCluster) isQuery_Op() {}
 
 func (*Query_ListDrives) isQuery_Op() {}
 
+// GetVersion with neither version set asks for the current one. A current delete marker answers with it.
 type GetVersion struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	VersionId     []byte                 `protobuf:"bytes,1,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
 	NullVersion   bool                   `protobuf:"varint,2,opt,name=null_version,json=nullVersion,proto3" json:"null_version,omitempty"`
+	WithoutParts  bool                   `protobuf:"varint,3,opt,name=without_parts,json=withoutParts,proto3" json:"without_parts,omitempty"` // no parts in the answer (HEAD)
+	PlaceFrom     uint64                 `protobuf:"varint,4,opt,name=place_from,json=placeFrom,proto3" json:"place_from,omitempty"`          // with place_to: placements only for parts that overlap these plaintext bytes,
+	PlaceTo       uint64                 `protobuf:"varint,5,opt,name=place_to,json=placeTo,proto3" json:"place_to,omitempty"`                // [from, to); 0 = all
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetVersion) Reset() {
 	*x = GetVersion{}
-	mi := &file_meta_proto_msgTypes[35]
+	mi := &file_meta_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3186,7 +3286,7 @@ func (x *GetVersion) String() string {
 func (*GetVersion) ProtoMessage() {}
 
 func (x *GetVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[35]
+	mi := &file_meta_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3199,7 +3299,7 @@ func (x *GetVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVersion.ProtoReflect.Descriptor instead.
 func (*GetVersion) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{35}
+	return file_meta_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetVersion) GetVersionId() []byte {
@@ -3216,6 +3316,27 @@ func (x *GetVersion) GetNullVersion() bool {
 	return false
 }
 
+func (x *GetVersion) GetWithoutParts() bool {
+	if x != nil {
+		return x.WithoutParts
+	}
+	return false
+}
+
+func (x *GetVersion) GetPlaceFrom() uint64 {
+	if x != nil {
+		return x.PlaceFrom
+	}
+	return 0
+}
+
+func (x *GetVersion) GetPlaceTo() uint64 {
+	if x != nil {
+		return x.PlaceTo
+	}
+	return 0
+}
+
 type ListObjects struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Prefix        string                 `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
@@ -3229,7 +3350,7 @@ type ListObjects struct {
 
 func (x *ListObjects) Reset() {
 	*x = ListObjects{}
-	mi := &file_meta_proto_msgTypes[36]
+	mi := &file_meta_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3241,7 +3362,7 @@ func (x *ListObjects) String() string {
 func (*ListObjects) ProtoMessage() {}
 
 func (x *ListObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[36]
+	mi := &file_meta_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3254,7 +3375,7 @@ func (x *ListObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObjects.ProtoReflect.Descriptor instead.
 func (*ListObjects) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{36}
+	return file_meta_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListObjects) GetPrefix() string {
@@ -3304,7 +3425,7 @@ type GetUpload struct {
 
 func (x *GetUpload) Reset() {
 	*x = GetUpload{}
-	mi := &file_meta_proto_msgTypes[37]
+	mi := &file_meta_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3316,7 +3437,7 @@ func (x *GetUpload) String() string {
 func (*GetUpload) ProtoMessage() {}
 
 func (x *GetUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[37]
+	mi := &file_meta_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3329,7 +3450,7 @@ func (x *GetUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpload.ProtoReflect.Descriptor instead.
 func (*GetUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{37}
+	return file_meta_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetUpload) GetUploadId() []byte {
@@ -3364,7 +3485,7 @@ type ListParts struct {
 
 func (x *ListParts) Reset() {
 	*x = ListParts{}
-	mi := &file_meta_proto_msgTypes[38]
+	mi := &file_meta_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3376,7 +3497,7 @@ func (x *ListParts) String() string {
 func (*ListParts) ProtoMessage() {}
 
 func (x *ListParts) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[38]
+	mi := &file_meta_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3389,7 +3510,7 @@ func (x *ListParts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParts.ProtoReflect.Descriptor instead.
 func (*ListParts) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{38}
+	return file_meta_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListParts) GetUploadId() []byte {
@@ -3427,7 +3548,7 @@ type ListUploads struct {
 
 func (x *ListUploads) Reset() {
 	*x = ListUploads{}
-	mi := &file_meta_proto_msgTypes[39]
+	mi := &file_meta_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3439,7 +3560,7 @@ func (x *ListUploads) String() string {
 func (*ListUploads) ProtoMessage() {}
 
 func (x *ListUploads) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[39]
+	mi := &file_meta_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3452,7 +3573,7 @@ func (x *ListUploads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUploads.ProtoReflect.Descriptor instead.
 func (*ListUploads) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{39}
+	return file_meta_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListUploads) GetPrefix() string {
@@ -3506,7 +3627,7 @@ type GetData struct {
 
 func (x *GetData) Reset() {
 	*x = GetData{}
-	mi := &file_meta_proto_msgTypes[40]
+	mi := &file_meta_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3518,7 +3639,7 @@ func (x *GetData) String() string {
 func (*GetData) ProtoMessage() {}
 
 func (x *GetData) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[40]
+	mi := &file_meta_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3531,7 +3652,7 @@ func (x *GetData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetData.ProtoReflect.Descriptor instead.
 func (*GetData) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{40}
+	return file_meta_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GetData) GetDataIds() [][]byte {
@@ -3553,7 +3674,7 @@ type ScanData struct {
 
 func (x *ScanData) Reset() {
 	*x = ScanData{}
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3565,7 +3686,7 @@ func (x *ScanData) String() string {
 func (*ScanData) ProtoMessage() {}
 
 func (x *ScanData) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3578,7 +3699,7 @@ func (x *ScanData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanData.ProtoReflect.Descriptor instead.
 func (*ScanData) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{41}
+	return file_meta_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ScanData) GetAfter() []byte {
@@ -3619,7 +3740,7 @@ type ScanGarbage struct {
 
 func (x *ScanGarbage) Reset() {
 	*x = ScanGarbage{}
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3631,7 +3752,7 @@ func (x *ScanGarbage) String() string {
 func (*ScanGarbage) ProtoMessage() {}
 
 func (x *ScanGarbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3644,7 +3765,7 @@ func (x *ScanGarbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanGarbage.ProtoReflect.Descriptor instead.
 func (*ScanGarbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{42}
+	return file_meta_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ScanGarbage) GetAfter() []byte {
@@ -3671,7 +3792,7 @@ type ScanRepair struct {
 
 func (x *ScanRepair) Reset() {
 	*x = ScanRepair{}
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3683,7 +3804,7 @@ func (x *ScanRepair) String() string {
 func (*ScanRepair) ProtoMessage() {}
 
 func (x *ScanRepair) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3696,7 +3817,7 @@ func (x *ScanRepair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanRepair.ProtoReflect.Descriptor instead.
 func (*ScanRepair) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{43}
+	return file_meta_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ScanRepair) GetAfter() []byte {
@@ -3722,7 +3843,7 @@ type GetBucket struct {
 
 func (x *GetBucket) Reset() {
 	*x = GetBucket{}
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3734,7 +3855,7 @@ func (x *GetBucket) String() string {
 func (*GetBucket) ProtoMessage() {}
 
 func (x *GetBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3747,7 +3868,7 @@ func (x *GetBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBucket.ProtoReflect.Descriptor instead.
 func (*GetBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{44}
+	return file_meta_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GetBucket) GetName() string {
@@ -3768,7 +3889,7 @@ type ListBuckets struct {
 
 func (x *ListBuckets) Reset() {
 	*x = ListBuckets{}
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3780,7 +3901,7 @@ func (x *ListBuckets) String() string {
 func (*ListBuckets) ProtoMessage() {}
 
 func (x *ListBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3793,7 +3914,7 @@ func (x *ListBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBuckets.ProtoReflect.Descriptor instead.
 func (*ListBuckets) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{45}
+	return file_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListBuckets) GetPrefix() string {
@@ -3825,7 +3946,7 @@ type GetCluster struct {
 
 func (x *GetCluster) Reset() {
 	*x = GetCluster{}
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3837,7 +3958,7 @@ func (x *GetCluster) String() string {
 func (*GetCluster) ProtoMessage() {}
 
 func (x *GetCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3850,7 +3971,7 @@ func (x *GetCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCluster.ProtoReflect.Descriptor instead.
 func (*GetCluster) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{46}
+	return file_meta_proto_rawDescGZIP(), []int{47}
 }
 
 type ListDrives struct {
@@ -3861,7 +3982,7 @@ type ListDrives struct {
 
 func (x *ListDrives) Reset() {
 	*x = ListDrives{}
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3873,7 +3994,7 @@ func (x *ListDrives) String() string {
 func (*ListDrives) ProtoMessage() {}
 
 func (x *ListDrives) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3886,7 +4007,7 @@ func (x *ListDrives) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDrives.ProtoReflect.Descriptor instead.
 func (*ListDrives) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{47}
+	return file_meta_proto_rawDescGZIP(), []int{48}
 }
 
 type Answer struct {
@@ -3908,7 +4029,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3920,7 +4041,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3933,7 +4054,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{48}
+	return file_meta_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Answer) GetKind() uint32 {
@@ -4025,7 +4146,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4037,7 +4158,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4050,7 +4171,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{49}
+	return file_meta_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Entry) GetKey() string {
@@ -4092,7 +4213,7 @@ type DataRecord struct {
 
 func (x *DataRecord) Reset() {
 	*x = DataRecord{}
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4104,7 +4225,7 @@ func (x *DataRecord) String() string {
 func (*DataRecord) ProtoMessage() {}
 
 func (x *DataRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4117,7 +4238,7 @@ func (x *DataRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataRecord.ProtoReflect.Descriptor instead.
 func (*DataRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{50}
+	return file_meta_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *DataRecord) GetDataId() []byte {
@@ -4301,7 +4422,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x06upload\x18\x01 \x01(\v2\x18.holdfast.meta.v1.UploadR\x06upload\"R\n" +
 	"\aPutPart\x12\x1b\n" +
 	"\tupload_id\x18\x01 \x01(\fR\buploadId\x12*\n" +
-	"\x04part\x18\x02 \x01(\v2\x16.holdfast.meta.v1.PartR\x04part\"\xed\x02\n" +
+	"\x04part\x18\x02 \x01(\v2\x16.holdfast.meta.v1.PartR\x04part\"\x8c\x03\n" +
 	"\x0eCompleteUpload\x12\x1b\n" +
 	"\tupload_id\x18\x01 \x01(\fR\buploadId\x124\n" +
 	"\x05parts\x18\x02 \x03(\v2\x1e.holdfast.meta.v1.CompletePartR\x05parts\x12\x12\n" +
@@ -4313,7 +4434,9 @@ const file_meta_proto_rawDesc = "" +
 	"versioning\x12\"\n" +
 	"\rmin_part_size\x18\a \x01(\x04R\vminPartSize\x12\x1f\n" +
 	"\vexpect_size\x18\b \x01(\x03R\n" +
-	"expectSize\"\x8f\x01\n" +
+	"expectSize\x12\x1d\n" +
+	"\n" +
+	"version_id\x18\t \x01(\fR\tversionId\"\x8f\x01\n" +
 	"\fCompletePart\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\x12\n" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\x126\n" +
@@ -4335,8 +4458,9 @@ const file_meta_proto_rawDesc = "" +
 	"\tAckRepair\x12\x19\n" +
 	"\bdata_ids\x18\x01 \x03(\fR\adataIds\"(\n" +
 	"\vQueueRepair\x12\x19\n" +
-	"\bdata_ids\x18\x01 \x03(\fR\adataIds\"\r\n" +
-	"\vCloseBucket\"\f\n" +
+	"\bdata_ids\x18\x01 \x03(\fR\adataIds\"0\n" +
+	"\vCloseBucket\x12!\n" +
+	"\fkeep_uploads\x18\x01 \x01(\bR\vkeepUploads\"\f\n" +
 	"\n" +
 	"OpenBucket\"a\n" +
 	"\fCreateBucket\x120\n" +
@@ -4392,7 +4516,7 @@ const file_meta_proto_rawDesc = "" +
 	"\bmanifest\x18\x03 \x01(\v2\x1a.holdfast.meta.v1.ManifestR\bmanifest\x120\n" +
 	"\x06bucket\x18\x04 \x01(\v2\x18.holdfast.meta.v1.BucketR\x06bucket\x12#\n" +
 	"\rdelete_marker\x18\x05 \x01(\bR\fdeleteMarker\x12\x14\n" +
-	"\x05found\x18\x06 \x01(\bR\x05found\"\xad\x03\n" +
+	"\x05found\x18\x06 \x01(\bR\x05found\"\xdd\x03\n" +
 	"\aCurrent\x12\x1d\n" +
 	"\n" +
 	"version_id\x18\x01 \x01(\fR\tversionId\x12\x1a\n" +
@@ -4407,7 +4531,13 @@ const file_meta_proto_rawDesc = "" +
 	"\x12checksum_algorithm\x18\t \x01(\x0e2$.holdfast.meta.v1.Checksum.AlgorithmR\x11checksumAlgorithm\x12D\n" +
 	"\rchecksum_type\x18\n" +
 	" \x01(\x0e2\x1f.holdfast.meta.v1.Checksum.TypeR\fchecksumType\x12!\n" +
-	"\fnull_version\x18\v \x01(\bR\vnullVersion\"_\n" +
+	"\fnull_version\x18\v \x01(\bR\vnullVersion\x12\x18\n" +
+	"\ainlined\x18\f \x01(\bR\ainlined\x12\x14\n" +
+	"\x05older\x18\r \x01(\bR\x05older\"U\n" +
+	"\aRelease\x12\x19\n" +
+	"\bdata_ids\x18\x01 \x03(\fR\adataIds\x12\x1b\n" +
+	"\tupload_id\x18\x02 \x01(\fR\buploadId\x12\x12\n" +
+	"\x04kept\x18\x03 \x01(\fR\x04kept\"_\n" +
 	"\aGarbage\x129\n" +
 	"\tplacement\x18\x01 \x01(\v2\x1b.holdfast.meta.v1.PlacementR\tplacement\x12\x19\n" +
 	"\bsince_ms\x18\x02 \x01(\x03R\asinceMs\"\xf8\x06\n" +
@@ -4435,12 +4565,16 @@ const file_meta_proto_rawDesc = "" +
 	"getCluster\x12?\n" +
 	"\vlist_drives\x18! \x01(\v2\x1c.holdfast.meta.v1.ListDrivesH\x00R\n" +
 	"listDrivesB\x04\n" +
-	"\x02op\"N\n" +
+	"\x02op\"\xad\x01\n" +
 	"\n" +
 	"GetVersion\x12\x1d\n" +
 	"\n" +
 	"version_id\x18\x01 \x01(\fR\tversionId\x12!\n" +
-	"\fnull_version\x18\x02 \x01(\bR\vnullVersion\"\x92\x01\n" +
+	"\fnull_version\x18\x02 \x01(\bR\vnullVersion\x12#\n" +
+	"\rwithout_parts\x18\x03 \x01(\bR\fwithoutParts\x12\x1d\n" +
+	"\n" +
+	"place_from\x18\x04 \x01(\x04R\tplaceFrom\x12\x19\n" +
+	"\bplace_to\x18\x05 \x01(\x04R\aplaceTo\"\x92\x01\n" +
 	"\vListObjects\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x1c\n" +
 	"\tdelimiter\x18\x02 \x01(\tR\tdelimiter\x12\x14\n" +
@@ -4530,7 +4664,7 @@ func file_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
+var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
 var file_meta_proto_goTypes = []any{
 	(Versioning)(0),         // 0: holdfast.meta.v1.Versioning
 	(Checksum_Algorithm)(0), // 1: holdfast.meta.v1.Checksum.Algorithm
@@ -4570,28 +4704,29 @@ var file_meta_proto_goTypes = []any{
 	(*Cluster)(nil),         // 35: holdfast.meta.v1.Cluster
 	(*Result)(nil),          // 36: holdfast.meta.v1.Result
 	(*Current)(nil),         // 37: holdfast.meta.v1.Current
-	(*Garbage)(nil),         // 38: holdfast.meta.v1.Garbage
-	(*Query)(nil),           // 39: holdfast.meta.v1.Query
-	(*GetVersion)(nil),      // 40: holdfast.meta.v1.GetVersion
-	(*ListObjects)(nil),     // 41: holdfast.meta.v1.ListObjects
-	(*GetUpload)(nil),       // 42: holdfast.meta.v1.GetUpload
-	(*ListParts)(nil),       // 43: holdfast.meta.v1.ListParts
-	(*ListUploads)(nil),     // 44: holdfast.meta.v1.ListUploads
-	(*GetData)(nil),         // 45: holdfast.meta.v1.GetData
-	(*ScanData)(nil),        // 46: holdfast.meta.v1.ScanData
-	(*ScanGarbage)(nil),     // 47: holdfast.meta.v1.ScanGarbage
-	(*ScanRepair)(nil),      // 48: holdfast.meta.v1.ScanRepair
-	(*GetBucket)(nil),       // 49: holdfast.meta.v1.GetBucket
-	(*ListBuckets)(nil),     // 50: holdfast.meta.v1.ListBuckets
-	(*GetCluster)(nil),      // 51: holdfast.meta.v1.GetCluster
-	(*ListDrives)(nil),      // 52: holdfast.meta.v1.ListDrives
-	(*Answer)(nil),          // 53: holdfast.meta.v1.Answer
-	(*Entry)(nil),           // 54: holdfast.meta.v1.Entry
-	(*DataRecord)(nil),      // 55: holdfast.meta.v1.DataRecord
-	nil,                     // 56: holdfast.meta.v1.Manifest.HeadersEntry
-	nil,                     // 57: holdfast.meta.v1.Manifest.MetadataEntry
-	nil,                     // 58: holdfast.meta.v1.Upload.HeadersEntry
-	nil,                     // 59: holdfast.meta.v1.Upload.MetadataEntry
+	(*Release)(nil),         // 38: holdfast.meta.v1.Release
+	(*Garbage)(nil),         // 39: holdfast.meta.v1.Garbage
+	(*Query)(nil),           // 40: holdfast.meta.v1.Query
+	(*GetVersion)(nil),      // 41: holdfast.meta.v1.GetVersion
+	(*ListObjects)(nil),     // 42: holdfast.meta.v1.ListObjects
+	(*GetUpload)(nil),       // 43: holdfast.meta.v1.GetUpload
+	(*ListParts)(nil),       // 44: holdfast.meta.v1.ListParts
+	(*ListUploads)(nil),     // 45: holdfast.meta.v1.ListUploads
+	(*GetData)(nil),         // 46: holdfast.meta.v1.GetData
+	(*ScanData)(nil),        // 47: holdfast.meta.v1.ScanData
+	(*ScanGarbage)(nil),     // 48: holdfast.meta.v1.ScanGarbage
+	(*ScanRepair)(nil),      // 49: holdfast.meta.v1.ScanRepair
+	(*GetBucket)(nil),       // 50: holdfast.meta.v1.GetBucket
+	(*ListBuckets)(nil),     // 51: holdfast.meta.v1.ListBuckets
+	(*GetCluster)(nil),      // 52: holdfast.meta.v1.GetCluster
+	(*ListDrives)(nil),      // 53: holdfast.meta.v1.ListDrives
+	(*Answer)(nil),          // 54: holdfast.meta.v1.Answer
+	(*Entry)(nil),           // 55: holdfast.meta.v1.Entry
+	(*DataRecord)(nil),      // 56: holdfast.meta.v1.DataRecord
+	nil,                     // 57: holdfast.meta.v1.Manifest.HeadersEntry
+	nil,                     // 58: holdfast.meta.v1.Manifest.MetadataEntry
+	nil,                     // 59: holdfast.meta.v1.Upload.HeadersEntry
+	nil,                     // 60: holdfast.meta.v1.Upload.MetadataEntry
 }
 var file_meta_proto_depIdxs = []int32{
 	5,  // 0: holdfast.meta.v1.Placement.layout:type_name -> holdfast.meta.v1.Layout
@@ -4601,12 +4736,12 @@ var file_meta_proto_depIdxs = []int32{
 	6,  // 4: holdfast.meta.v1.Part.placement:type_name -> holdfast.meta.v1.Placement
 	9,  // 5: holdfast.meta.v1.Manifest.parts:type_name -> holdfast.meta.v1.Part
 	8,  // 6: holdfast.meta.v1.Manifest.envelope:type_name -> holdfast.meta.v1.Envelope
-	56, // 7: holdfast.meta.v1.Manifest.headers:type_name -> holdfast.meta.v1.Manifest.HeadersEntry
-	57, // 8: holdfast.meta.v1.Manifest.metadata:type_name -> holdfast.meta.v1.Manifest.MetadataEntry
+	57, // 7: holdfast.meta.v1.Manifest.headers:type_name -> holdfast.meta.v1.Manifest.HeadersEntry
+	58, // 8: holdfast.meta.v1.Manifest.metadata:type_name -> holdfast.meta.v1.Manifest.MetadataEntry
 	7,  // 9: holdfast.meta.v1.Manifest.checksum:type_name -> holdfast.meta.v1.Checksum
 	8,  // 10: holdfast.meta.v1.Upload.envelope:type_name -> holdfast.meta.v1.Envelope
-	58, // 11: holdfast.meta.v1.Upload.headers:type_name -> holdfast.meta.v1.Upload.HeadersEntry
-	59, // 12: holdfast.meta.v1.Upload.metadata:type_name -> holdfast.meta.v1.Upload.MetadataEntry
+	59, // 11: holdfast.meta.v1.Upload.headers:type_name -> holdfast.meta.v1.Upload.HeadersEntry
+	60, // 12: holdfast.meta.v1.Upload.metadata:type_name -> holdfast.meta.v1.Upload.MetadataEntry
 	1,  // 13: holdfast.meta.v1.Upload.checksum_algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
 	2,  // 14: holdfast.meta.v1.Upload.checksum_type:type_name -> holdfast.meta.v1.Checksum.Type
 	14, // 15: holdfast.meta.v1.Command.put_version:type_name -> holdfast.meta.v1.PutVersion
@@ -4651,24 +4786,24 @@ var file_meta_proto_depIdxs = []int32{
 	1,  // 54: holdfast.meta.v1.Current.checksum_algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
 	2,  // 55: holdfast.meta.v1.Current.checksum_type:type_name -> holdfast.meta.v1.Checksum.Type
 	6,  // 56: holdfast.meta.v1.Garbage.placement:type_name -> holdfast.meta.v1.Placement
-	40, // 57: holdfast.meta.v1.Query.get_version:type_name -> holdfast.meta.v1.GetVersion
-	41, // 58: holdfast.meta.v1.Query.list_objects:type_name -> holdfast.meta.v1.ListObjects
-	42, // 59: holdfast.meta.v1.Query.get_upload:type_name -> holdfast.meta.v1.GetUpload
-	43, // 60: holdfast.meta.v1.Query.list_parts:type_name -> holdfast.meta.v1.ListParts
-	44, // 61: holdfast.meta.v1.Query.list_uploads:type_name -> holdfast.meta.v1.ListUploads
-	45, // 62: holdfast.meta.v1.Query.get_data:type_name -> holdfast.meta.v1.GetData
-	46, // 63: holdfast.meta.v1.Query.scan_data:type_name -> holdfast.meta.v1.ScanData
-	47, // 64: holdfast.meta.v1.Query.scan_garbage:type_name -> holdfast.meta.v1.ScanGarbage
-	48, // 65: holdfast.meta.v1.Query.scan_repair:type_name -> holdfast.meta.v1.ScanRepair
-	49, // 66: holdfast.meta.v1.Query.get_bucket:type_name -> holdfast.meta.v1.GetBucket
-	50, // 67: holdfast.meta.v1.Query.list_buckets:type_name -> holdfast.meta.v1.ListBuckets
-	51, // 68: holdfast.meta.v1.Query.get_cluster:type_name -> holdfast.meta.v1.GetCluster
-	52, // 69: holdfast.meta.v1.Query.list_drives:type_name -> holdfast.meta.v1.ListDrives
+	41, // 57: holdfast.meta.v1.Query.get_version:type_name -> holdfast.meta.v1.GetVersion
+	42, // 58: holdfast.meta.v1.Query.list_objects:type_name -> holdfast.meta.v1.ListObjects
+	43, // 59: holdfast.meta.v1.Query.get_upload:type_name -> holdfast.meta.v1.GetUpload
+	44, // 60: holdfast.meta.v1.Query.list_parts:type_name -> holdfast.meta.v1.ListParts
+	45, // 61: holdfast.meta.v1.Query.list_uploads:type_name -> holdfast.meta.v1.ListUploads
+	46, // 62: holdfast.meta.v1.Query.get_data:type_name -> holdfast.meta.v1.GetData
+	47, // 63: holdfast.meta.v1.Query.scan_data:type_name -> holdfast.meta.v1.ScanData
+	48, // 64: holdfast.meta.v1.Query.scan_garbage:type_name -> holdfast.meta.v1.ScanGarbage
+	49, // 65: holdfast.meta.v1.Query.scan_repair:type_name -> holdfast.meta.v1.ScanRepair
+	50, // 66: holdfast.meta.v1.Query.get_bucket:type_name -> holdfast.meta.v1.GetBucket
+	51, // 67: holdfast.meta.v1.Query.list_buckets:type_name -> holdfast.meta.v1.ListBuckets
+	52, // 68: holdfast.meta.v1.Query.get_cluster:type_name -> holdfast.meta.v1.GetCluster
+	53, // 69: holdfast.meta.v1.Query.list_drives:type_name -> holdfast.meta.v1.ListDrives
 	10, // 70: holdfast.meta.v1.Answer.manifest:type_name -> holdfast.meta.v1.Manifest
-	54, // 71: holdfast.meta.v1.Answer.entries:type_name -> holdfast.meta.v1.Entry
+	55, // 71: holdfast.meta.v1.Answer.entries:type_name -> holdfast.meta.v1.Entry
 	12, // 72: holdfast.meta.v1.Answer.upload:type_name -> holdfast.meta.v1.Upload
 	9,  // 73: holdfast.meta.v1.Answer.parts:type_name -> holdfast.meta.v1.Part
-	55, // 74: holdfast.meta.v1.Answer.data:type_name -> holdfast.meta.v1.DataRecord
+	56, // 74: holdfast.meta.v1.Answer.data:type_name -> holdfast.meta.v1.DataRecord
 	33, // 75: holdfast.meta.v1.Answer.buckets:type_name -> holdfast.meta.v1.Bucket
 	35, // 76: holdfast.meta.v1.Answer.cluster:type_name -> holdfast.meta.v1.Cluster
 	34, // 77: holdfast.meta.v1.Answer.drives:type_name -> holdfast.meta.v1.Drive
@@ -4706,7 +4841,7 @@ func file_meta_proto_init() {
 		(*Command_PutDrive)(nil),
 		(*Command_InitCluster)(nil),
 	}
-	file_meta_proto_msgTypes[34].OneofWrappers = []any{
+	file_meta_proto_msgTypes[35].OneofWrappers = []any{
 		(*Query_GetVersion)(nil),
 		(*Query_ListObjects)(nil),
 		(*Query_GetUpload)(nil),
@@ -4727,7 +4862,7 @@ func file_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meta_proto_rawDesc), len(file_meta_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   55,
+			NumMessages:   56,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
