@@ -98,17 +98,17 @@ const (
 
 	// MalformedXML and those below are raised by api/s3 itself, for requests that never reach
 	// the engine.
-	MalformedXML        Kind = 300
-	InvalidURI          Kind = 301 // the path or the query is not percent-encoded UTF-8
-	MissingLength       Kind = 302 // no Content-Length
-	InvalidLocation     Kind = 303 // a location constraint that is not ours
-	InvalidTag          Kind = 304
-	ACLNotSupported     Kind = 305
-	BucketACLNotAllowed Kind = 306 // an ACL for a bucket whose owner owns all of it
-	RequestTimeout      Kind = 307 // the client stopped sending
-	InvalidStorageClass Kind = 308
-	PreflightForbidden  Kind = 309 // CORS is not enabled for the bucket
-	HeadersTooLarge     Kind = 310
+	MalformedXML         Kind = 300
+	InvalidURI           Kind = 301 // the path or the query is not percent-encoded UTF-8
+	MissingContentLength Kind = 302
+	InvalidLocation      Kind = 303 // a location constraint that is not ours
+	InvalidTag           Kind = 304
+	ACLNotSupported      Kind = 305
+	BucketACLNotAllowed  Kind = 306 // an ACL for a bucket whose owner owns all of it
+	RequestTimeout       Kind = 307 // the client stopped sending
+	InvalidStorageClass  Kind = 308
+	PreflightForbidden   Kind = 309 // CORS is not enabled for the bucket
+	HeadersTooLarge      Kind = 310
 )
 
 // Error carries a kind, a sentence for people, and what caused it. Neither may name a key.
