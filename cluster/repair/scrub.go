@@ -1,0 +1,136 @@
+package repair
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"holdfast/internal/id"
+	"holdfast/internal/kind"
+	"holdfast/node"
+	"holdfast/proto/metapb"
+)
+
+func (r *Repairer) scrubLoop(ctx context.Context) {
+	interval := r.cfg.ScrubInterval
+	if interval < 0 {
+		interval = 100 * 365 * 24 * time.Hour // only when asked
+	}
+	for wait(ctx, interval, r.scrb) {
+		r.scrub(ctx)
+	}
+}
+
+// scrub verifies every shard on every drive, then looks in every group for shards that are on no
+// drive. The first finds flipped bytes, the second what is missing altogether.
+func (r *Repairer) scrub(ctx context.Context) {
+	begin := r.cfg.Now()
+	var wg sync.WaitGroup
+	for _, drive := range r.cfg.Drives.All() {
+		d := drive.Status().ID
+		wg.Go(func() {
+			if err := r.scrubDrive(ctx, d); err != nil && ctx.Err() == nil {
+				r.cfg.Logger.Error("the scrub of a drive ended early: look at the drive", "drive", d, "error", err)
+			}
+		})
+	}
+	wg.Wait()
+	for g := uint32(1); g <= r.cfg.Metadata.Groups(); g++ {
+		if err := r.census(ctx, g); err != nil && ctx.Err() == nil {
+			r.cfg.Logger.Warn("the census of a group ended early; the next scrub repeats it", "group", g, "error", err)
+		}
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	r.count(func(s *Stats) { s.Scrubs, s.LastScrub = s.Scrubs+1, r.cfg.Now() })
+	st := r.Stats()
+	r.cfg.Logger.Info("scrub done", "took", r.cfg.Now().Sub(begin).Round(time.Millisecond).String(), "shards", st.Verified, "bad", st.Damaged)
+	r.Kick()
+}
+
+func (r *Repairer) scrubDrive(ctx context.Context, d id.Drive) error {
+	if r.cfg.ScrubDrive != nil {
+		if err := r.cfg.ScrubDrive(ctx, d); err != nil {
+			r.cfg.Logger.Error("the scrub found damage in a drive's logs or tables", "drive", d, "error", err)
+		}
+	}
+	return r.eachShard(ctx, d, func(drive node.Drive, s node.Spec) error {
+		err := drive.Verify(ctx, s.Shard)
+		switch kind.Of(err) {
+		case kind.Damaged:
+			r.count(func(st *Stats) { st.Damaged++ })
+			r.Damage(s.Shard, d, err)
+			r.queueReports(ctx)
+		case kind.NotFound: // deleted since
+		default:
+			if err != nil {
+				return err
+			}
+		}
+		r.count(func(st *Stats) { st.Verified++ })
+		if !wait(ctx, time.Duration(float64(s.Length)/float64(r.cfg.ScrubBytesPerSecond)*float64(time.Second)), nil) {
+			return ctx.Err()
+		}
+		return nil
+	})
+}
+
+// eachShard calls fn for the shards of a drive in ascending order.
+func (r *Repairer) eachShard(ctx context.Context, d id.Drive, fn func(node.Drive, node.Spec) error) error {
+	drive, ok := r.cfg.Drives.Drive(d)
+	if !ok || drive.Status().Out {
+		return nil
+	}
+	var after node.Shard
+	for {
+		page, err := drive.List(ctx, after, pageSize)
+		if err != nil {
+			return err
+		}
+		for _, s := range page {
+			if err := fn(drive, s); err != nil {
+				return err
+			}
+			after = s.Shard
+		}
+		if len(page) < pageSize {
+			return nil
+		}
+	}
+}
+
+// census queues every data ID of a group of which a healthy drive misses its shard, or whose
+// record names no drive or a lost one.
+func (r *Repairer) census(ctx context.Context, group uint32) error {
+	var ids [][]byte
+	_, err := r.each(ctx, group, func(after []byte) *metapb.Query {
+		return &metapb.Query{Op: &metapb.Query_ScanData{ScanData: &metapb.ScanData{After: after, Limit: pageSize}}}
+	}, func(d *metapb.DataRecord) error {
+		ref, err := refOf(d)
+		if err != nil {
+			return err
+		}
+		for i, id := range ref.Drives {
+			drive, ok := r.cfg.Drives.Drive(id)
+			if ok && !drive.Status().Out {
+				_, err = drive.Stat(ctx, node.Shard{Data: ref.Data, Index: uint8(i)})
+			}
+			if !ok || kind.Is(err, kind.NotFound) || kind.Is(err, kind.Damaged) {
+				r.count(func(s *Stats) { s.Damaged++ })
+				ids = append(ids, d.DataId)
+				break
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for ; len(ids) > pageSize; ids = ids[pageSize:] {
+		if err := r.enqueue(ctx, group, ids[:pageSize]); err != nil {
+			return err
+		}
+	}
+	return r.enqueue(ctx, group, ids)
+}
