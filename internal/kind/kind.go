@@ -73,10 +73,7 @@ const (
 	TimeTooSkewed           Kind = 141
 	AuthHeaderMalformed     Kind = 142
 	AuthQueryMalformed      Kind = 143 // AuthorizationQueryParametersError
-	MissingContentLength    Kind = 144
 	InvalidToken            Kind = 145 // session token
-	RequestTimeout          Kind = 146 // the body stopped coming
-	InvalidURI              Kind = 147
 	SignatureNotImplemented Kind = 148 // a form of SigV4 that is documented but not built (SigV4A)
 
 	// SSECAlgorithm and those below are the rows of the SSE-C error table.
