@@ -11,7 +11,7 @@ class Client:
 
     def __init__(self, case):
         self.c = case
-        self.env = {"RCLONE_CONFIG": str(case.scratch / "no-config"), "RCLONE_CA_CERT": case.server.ca, "RCLONE_RETRIES": "1",
+        self.env = {"RCLONE_CONFIG": "/dev/null", "RCLONE_CA_CERT": case.server.ca, "RCLONE_RETRIES": "1",
                     "RCLONE_LOW_LEVEL_RETRIES": "1"}
         self.remote("hf", case.key)
         self.root = f"hf:{case.bucket}"

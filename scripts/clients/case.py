@@ -144,8 +144,10 @@ def check_listing(prefixes, keys):
 
 
 def run(*command, env=None, stdin=None, ok=True):
-    """Runs a client program; its output, or with ok=False its exit status."""
-    p = subprocess.run([str(c) for c in command], env={**os.environ, **(env or {})}, input=stdin,
+    """Runs a client program; its output, or with ok=False its exit status. What the caller's
+    environment says to S3 clients is left out: the case says it all."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "MC_", "RCLONE_", "S3_"))}
+    p = subprocess.run([str(c) for c in command], env=inherited | (env or {}), input=stdin,
                        stdin=None if stdin is not None else subprocess.DEVNULL,
                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
     if not ok:
