@@ -156,14 +156,20 @@ func (c *chunkReader) read(p []byte) (int, error) {
 
 // whole reads all of the current chunk into b, hashing while the bytes are hot, and verifies it.
 func (c *chunkReader) whole(b []byte) error {
-	for len(b) > 0 {
+	for idle := 0; len(b) > 0; {
 		n, err := c.src.Read(b)
-		if n > 0 {
+		switch {
+		case n > 0:
+			idle = 0
 			if e := c.took(b[:n]); e != nil {
 				return e
 			}
-		} else if err != nil {
+		case err != nil:
 			return readError(err)
+		default:
+			if idle++; idle == maxIdleReads {
+				return readError(io.ErrNoProgress)
+			}
 		}
 		b = b[n:]
 	}

@@ -2,7 +2,6 @@ package sigv4
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"io"
 	"slices"
 	"strconv"
@@ -94,23 +93,26 @@ func (c *ChunkWriter) Close() error {
 	return err
 }
 
-// ChunkedLen is the length of a body of n bytes in chunks of size bytes, as a ChunkWriter frames
-// it; trailers have their names and the values' lengths.
-func ChunkedLen(n int64, size int, signed bool, trailers map[string]int, hasTrailers bool) int64 {
-	ext := int64(2)
+// ChunkedLen is the length of a body of n bytes as a ChunkWriter frames it in chunks of size bytes.
+// trailers has the length of each trailer's value by name; nil is for no trailers.
+func ChunkedLen(n int64, size int, signed bool, trailers map[string]int) int64 {
+	const crlf = 2
+	ext := int64(crlf)
 	if signed {
 		ext += int64(len(";chunk-signature=")) + 2*sha256.Size
 	}
-	total := n / int64(size) * (int64(len(strconv.FormatInt(int64(size), 16))) + ext + int64(size) + 2)
+	chunk := func(data int64) int64 {
+		return int64(len(strconv.FormatInt(data, 16))) + ext + data + crlf
+	}
+	total := n/int64(size)*chunk(int64(size)) + chunk(0)
 	if last := n % int64(size); last > 0 {
-		total += int64(len(strconv.FormatInt(last, 16))) + ext + last + 2
+		total += chunk(last)
 	}
-	total += 1 + ext + 2
-	for name, l := range trailers {
-		total += int64(len(name) + 1 + l + 2)
+	for name, value := range trailers {
+		total += int64(len(name) + 1 + value + crlf)
 	}
-	if signed && hasTrailers {
-		total += int64(len(trailerSignatureName)+1+hex.EncodedLen(sha256.Size)) + 2
+	if signed && trailers != nil {
+		total += int64(len(trailerSignatureName)+1+2*sha256.Size) + crlf
 	}
 	return total
 }

@@ -19,6 +19,7 @@ const (
 	maxLine         = 1 << 10   // bytes of a chunk header or trailer line
 	maxStaged       = 1 << 20   // bytes of a signed chunk that is verified before any of it is handed on
 	maxHexSize      = 16        // digits of a chunk size
+	maxIdleReads    = 100       // reads of nothing in a row, as in bufio
 	keyCacheSize    = 1024      // signing keys of either generation of the cache
 	defaultSkew     = 15 * 60e9 // nanoseconds; AWS's 15 minutes
 )
