@@ -24,11 +24,7 @@ const (
 
 // CustomerKey is the key that a client sends with a request (SSE-C). It prints as REDACTED by every
 // verb and encoder; copies share one set of bytes, which Zero clears for all of them.
-type CustomerKey struct {
-	redacted
-	s   *secret
-	sum *[md5.Size]byte // kept to be echoed; zeroed with the key
-}
+type CustomerKey struct{ hidden }
 
 // ParseCustomer takes the values of the three SSE-C headers of a request that has at least one of
 // them, and checks them in the order of AWS. Errors have a kind.SSEC… kind and AWS's sentence.
@@ -66,26 +62,31 @@ func decodeCustomer(text string) (*CustomerKey, bool) {
 		return nil, false
 	}
 	sum := md5.Sum(buf[:KeySize]) // by the S3 protocol; nothing rests on MD5 being strong
-	return &CustomerKey{s: newSecret(buf[:KeySize]), sum: &sum}, true
+	c := &CustomerKey{hide(buf[:KeySize])}
+	(*c.p).sum = sum
+	return c, true
 }
 
 // MD5 is the base64 MD5 of the key, which responses echo. It is "" once the key is zeroed. It must
 // not be stored: it is an unsalted hash of the key.
 func (c *CustomerKey) MD5() string {
-	if c == nil {
+	s, err := c.secret()
+	if err != nil {
 		return ""
 	}
-	if _, err := c.s.use(); err != nil {
-		return ""
-	}
-	return base64.StdEncoding.EncodeToString(c.sum[:])
+	return base64.StdEncoding.EncodeToString(s.sum[:])
 }
 
 // Zero clears the key. Every later use fails with ErrZeroed. It must not run beside a use.
 func (c *CustomerKey) Zero() {
-	if c == nil || c.s == nil {
-		return
+	if c != nil {
+		c.zero()
 	}
-	c.s.zero()
-	clear(c.sum[:])
+}
+
+func (c *CustomerKey) secret() (*secret, error) {
+	if c == nil {
+		return nil, ErrZeroed
+	}
+	return c.use()
 }

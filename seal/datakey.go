@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
 
 	"holdfast/internal/kind"
 )
@@ -23,16 +22,7 @@ var ErrSpent = errors.New("seal: this data key has sealed its stream, or was ope
 // DataKey seals one stream of chunks: a part, or an object put in one request. One that came from
 // NewDataKey seals once, the stream that it was made for; one that came from OpenDataKey never
 // seals. So no caller can make a nonce repeat. It prints as REDACTED.
-type DataKey struct {
-	redacted
-	s *dataSecret
-}
-
-type dataSecret struct {
-	secret
-	stream [16]byte
-	fresh  atomic.Bool
-}
+type DataKey struct{ hidden }
 
 // NewDataKey makes the key of one attempt to write a part (number 1 if the object has no parts),
 // and the same key wrapped under the object key, bound to the part number and the stream.
@@ -55,7 +45,7 @@ func (k *ObjectKey) NewDataKey(part uint32, stream [16]byte, rand io.Reader) (*D
 	copy(wrapped[1:], okm[KeySize:])
 	wrapped = wrapper.Seal(wrapped, okm[KeySize:], okm[:KeySize], dataKeyAAD(part, stream))
 	d := newDataKey(okm[:KeySize], stream)
-	d.s.fresh.Store(true)
+	(*d.p).fresh.Store(true)
 	return d, wrapped, nil
 }
 
@@ -86,32 +76,32 @@ func (k *ObjectKey) OpenDataKey(wrapped []byte, part uint32, stream [16]byte) (*
 // Zero clears the key. It must not run beside a use; readers and openers made before go on, for
 // they hold a key schedule of their own.
 func (d *DataKey) Zero() {
-	if d != nil && d.s != nil {
-		d.s.zero()
+	if d != nil {
+		d.zero()
 	}
 }
 
+// newDataKey takes the bytes of key and zeroes key.
 func newDataKey(key []byte, stream [16]byte) *DataKey {
-	d := &DataKey{s: &dataSecret{stream: stream}}
-	d.s.live = true
-	copy(d.s.b[:], key)
-	clear(key)
+	d := &DataKey{hide(key)}
+	(*d.p).stream = stream
 	return d
 }
 
 func (d *DataKey) bytes() ([]byte, error) {
-	if d == nil || d.s == nil {
+	if d == nil {
 		return nil, ErrZeroed
 	}
-	return d.s.use()
+	s, err := d.use()
+	if err != nil {
+		return nil, err
+	}
+	return s.b[:], nil
 }
 
 // spend gives the key up for sealing its one stream.
 func (d *DataKey) spend(stream [16]byte) error {
-	if d == nil || d.s == nil {
-		return ErrZeroed
-	}
-	if stream != d.s.stream || !d.s.fresh.Swap(false) {
+	if stream != (*d.p).stream || !(*d.p).fresh.Swap(false) {
 		return ErrSpent
 	}
 	return nil

@@ -58,9 +58,9 @@
 //
 // Stream of n plaintext bytes (STREAM construction of Hoang, Reyhanitabar, Rogaway and Vizár, 2015):
 //
-//	┌───────────────┬────────┬───────────────┬────────┬───┬─────────────┬────────┐
+//	┌───────────────┬────────┬───────────────┬────────┬───┬───────────────┬────────┐
 //	│ chunk 0 65536 │ tag 16 │ chunk 1 65536 │ tag 16 │ … │ final 1…65536 │ tag 16 │
-//	└───────────────┴────────┴───────────────┴────────┴───┴─────────────┴────────┘
+//	└───────────────┴────────┴───────────────┴────────┴───┴───────────────┴────────┘
 //
 //	key             = HKDF-Expand(data key, LP("holdfast/stream/v1") LP(stream ID), 32)
 //	nonce           = chunk number (11 bytes) | 1 if the chunk is final, else 0 (1 byte)

@@ -48,10 +48,7 @@ type Envelope struct {
 }
 
 // ObjectKey is the random key at the root of one object version. It prints as REDACTED.
-type ObjectKey struct {
-	redacted
-	s *secret
-}
+type ObjectKey struct{ hidden }
 
 // NewObjectKey draws an object key from rand.
 func NewObjectKey(rand io.Reader) (*ObjectKey, error) {
@@ -59,13 +56,13 @@ func NewObjectKey(rand io.Reader) (*ObjectKey, error) {
 	if _, err := io.ReadFull(rand, b[:]); err != nil {
 		return nil, fmt.Errorf("seal: read random bytes: %w", err)
 	}
-	return &ObjectKey{s: newSecret(b[:])}, nil
+	return &ObjectKey{hide(b[:])}, nil
 }
 
 // Zero clears the key. It must not run beside a use.
 func (k *ObjectKey) Zero() {
 	if k != nil {
-		k.s.zero()
+		k.zero()
 	}
 }
 
@@ -118,19 +115,16 @@ func Unwrap(e Envelope, c *CustomerKey, b Binding) (*ObjectKey, error) {
 	if err != nil {
 		return nil, kind.New(kind.Damaged, "seal: the wrapped object key is damaged")
 	}
-	return &ObjectKey{s: newSecret(object)}, nil
+	return &ObjectKey{hide(object)}, nil
 }
 
 // derive makes the wrapping key and the commitment in one HKDF: they stand or fall together.
 func (c *CustomerKey) derive(salt []byte, b Binding) (cipher.AEAD, []byte, error) {
-	if c == nil {
-		return nil, nil, ErrZeroed
-	}
-	key, err := c.s.use()
+	s, err := c.secret()
 	if err != nil {
 		return nil, nil, err
 	}
-	okm, err := hkdf.Key(sha256.New, key, salt, b.info(domainCustomer), KeySize+commitmentSize)
+	okm, err := hkdf.Key(sha256.New, s.b[:], salt, b.info(domainCustomer), KeySize+commitmentSize)
 	if err != nil {
 		return nil, nil, fmt.Errorf("seal: derive: %w", err)
 	}
@@ -147,7 +141,11 @@ func (k *ObjectKey) bytes() ([]byte, error) {
 	if k == nil {
 		return nil, ErrZeroed
 	}
-	return k.s.use()
+	s, err := k.use()
+	if err != nil {
+		return nil, err
+	}
+	return s.b[:], nil
 }
 
 func newGCM(key []byte) (cipher.AEAD, error) {

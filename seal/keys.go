@@ -2,12 +2,14 @@ package seal
 
 import (
 	"crypto/hkdf"
+	"crypto/md5"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 )
 
 // KeySize is the length in bytes of every key in this package.
@@ -19,51 +21,57 @@ const Redacted = "REDACTED"
 // ErrZeroed is returned by operations on a key that was zeroed or never set.
 var ErrZeroed = errors.New("seal: the key is gone: it was zeroed or never set")
 
-// secret holds key bytes behind a pointer: fmt prints a nested pointer as an address, so that the
-// bytes stay hidden even where a key sits in an unexported field, whose methods fmt cannot call.
-// It is passed by pointer only, because a traceback prints arguments.
+// secret is the memory of one key. It is passed by pointer only: a traceback prints arguments.
 type secret struct {
 	b    [KeySize]byte
+	sum  [md5.Size]byte // CustomerKey: the MD5, kept to be echoed
 	live bool
+
+	stream [16]byte    // DataKey: the one stream that it may seal
+	fresh  atomic.Bool // DataKey: has not sealed yet
 }
 
-func (s *secret) zero() {
-	if s != nil {
-		clear(s.b[:])
-		s.live = false
-	}
-}
+// hidden holds a secret and is embedded by every key type. It answers every way of printing a value.
+// Where a key sits in an unexported field, whose methods fmt cannot call, the second pointer hides
+// the bytes: fmt follows one pointer for a verb that does not fit (%s of a struct), but never two.
+type hidden struct{ p **secret }
 
-func (s *secret) use() ([]byte, error) {
-	if s == nil || !s.live {
-		return nil, ErrZeroed
-	}
-	return s.b[:], nil
-}
-
-// newSecret takes the bytes of b and zeroes b.
-func newSecret(b []byte) *secret {
+// hide takes the bytes of b and zeroes b.
+func hide(b []byte) hidden {
 	s := &secret{live: true}
 	copy(s.b[:], b)
 	clear(b)
-	return s
+	return hidden{&s}
 }
 
-// redacted is embedded by every key type and answers every way of printing a value.
-type redacted struct{}
+// use returns the key's memory, unless it was zeroed or never set.
+func (h hidden) use() (*secret, error) {
+	if h.p == nil || !(*h.p).live {
+		return nil, ErrZeroed
+	}
+	return *h.p, nil
+}
 
-func (redacted) String() string   { return Redacted }
-func (redacted) GoString() string { return Redacted }
+func (h hidden) zero() {
+	if h.p != nil {
+		clear((*h.p).b[:])
+		clear((*h.p).sum[:])
+		(*h.p).live = false
+	}
+}
+
+func (hidden) String() string   { return Redacted }
+func (hidden) GoString() string { return Redacted }
 
 // Format implements fmt.Formatter for every verb and flag.
-func (redacted) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, Redacted) }
+func (hidden) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, Redacted) }
 
 // MarshalJSON and MarshalText serve encoders of any kind.
-func (redacted) MarshalJSON() ([]byte, error) { return []byte(`"` + Redacted + `"`), nil }
-func (redacted) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
+func (hidden) MarshalJSON() ([]byte, error) { return []byte(`"` + Redacted + `"`), nil }
+func (hidden) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
 
 // LogValue implements slog.LogValuer.
-func (redacted) LogValue() slog.Value { return slog.StringValue(Redacted) }
+func (hidden) LogValue() slog.Value { return slog.StringValue(Redacted) }
 
 // info builds an HKDF info string: each field behind its length in four bytes, big-endian, so that
 // no two lists of fields give one string.
