@@ -1,0 +1,2 @@
+// Package fsm is the state machine of a metadata group.
+package fsm

@@ -1,0 +1,25 @@
+package fsm
+
+// Limits of commands. A front keeps those of S3 earlier and with better words; here they make
+// sure that no command can have an effect without bound, whoever sent it.
+const (
+	maxKeyLen     = 1024              // bytes of an S3 key
+	maxParts      = 10_000            // parts of a version, and the largest part number
+	maxPartSize   = 5 << 30           // plaintext bytes
+	maxObjectSize = 5 << 40           // plaintext bytes
+	maxShards     = 32                // k+m
+	maxInline     = 64 << 10          // bytes of an inlined part: far above what a front inlines
+	maxDetails    = 32 << 10          // bytes of a manifest or upload besides its parts
+	maxManifest   = 2200 << 10        // bytes of a manifest: fits into one Badger transaction of 16 MiB memtables
+	maxShared     = 2048              // parts that a version may share without replacing the lender
+	maxIDs        = 1000              // data IDs in one Ack or Queue command
+	maxBuckets    = 10_000            // buckets of a cluster, when a command names no number
+	maxNameLen    = 255               // bytes of a bucket's name
+	maxPage       = 10_000            // entries of one answer
+	defaultScan   = 1000              // entries of a scan that names no limit
+	releaseBatch  = 128               // references that one command drops at once; more go to the backlog
+	ackBatches    = 8                 // batches of the backlog that AckGarbage works off
+	closeBatch    = 500               // uploads that one CloseBucket aborts
+	maxLayoutLen  = uint64(1) << 43   // bytes of (cipher)text of one data ID
+	maxBlockLen   = uint32(2<<20 - 1) // bytes of a shard's block
+)
