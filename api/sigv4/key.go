@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"sync"
 )
@@ -12,11 +13,8 @@ import (
 // signingKey is the secret of one access key for one day, region and service.
 type signingKey [sha256.Size]byte
 
-// String keeps the key out of every message.
-func (signingKey) String() string { return "REDACTED" }
-
-// GoString does so for %#v.
-func (signingKey) GoString() string { return "REDACTED" }
+// Format keeps the key out of every message, whatever the verb.
+func (signingKey) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("REDACTED")) }
 
 // deriveKey is the four HMACs of "Calculate Signature".
 func deriveKey(secret, day, region, service string) signingKey {

@@ -67,6 +67,9 @@ type Verifier struct {
 	keys keyCache
 }
 
+// Format prints no more than the type: the cache holds secrets.
+func (v *Verifier) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("sigv4.Verifier")) }
+
 // New makes a Verifier. It panics without Lookup and Now: both are errors of the program.
 func New(cfg Config) *Verifier {
 	if cfg.Lookup == nil || cfg.Now == nil {
