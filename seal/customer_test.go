@@ -47,6 +47,7 @@ func TestParseCustomerChecksInTheOrderAndWordsOfAWS(t *testing.T) {
 		{"AES256", strings.Repeat("=", 44), other, kind.SSECKeyInvalid, "The secret key was invalid for the specified algorithm."},
 		{"AES256", key[:43] + "\n", good, kind.SSECKeyInvalid, "The secret key was invalid for the specified algorithm."},
 		{"AES256", key[:20] + "\r\n" + key[22:], good, kind.SSECKeyInvalid, "The secret key was invalid for the specified algorithm."},
+		{"AES256", key[:42] + string(key[42]+1) + "=", good, kind.SSECKeyInvalid, "The secret key was invalid for the specified algorithm."}, // stray bits
 		{"AES256", key, other, kind.SSECMD5Mismatch, "The calculated MD5 hash of the key did not match the hash that was provided."},
 		{"AES256", key, "rubbish", kind.SSECMD5Mismatch, "The calculated MD5 hash of the key did not match the hash that was provided."},
 		{"AES256", key, hex.EncodeToString(sum[:]), kind.SSECMD5Mismatch, "The calculated MD5 hash of the key did not match the hash that was provided."},
