@@ -400,19 +400,22 @@ func TestAttackA4AmbiguousAuthenticationIsRefused(t *testing.T) {
 		edit      func(*http.Request)
 		code      string
 	}{
-		"authorization twice":     {false, func(r *http.Request) { add("Authorization", r.Header.Get("Authorization"))(r) }, "InvalidRequest"},
-		"date twice":              {false, add("X-Amz-Date", "20260301T120000Z"), "InvalidRequest"},
-		"hash twice":              {false, add("X-Amz-Content-Sha256", UnsignedPayload), "InvalidRequest"},
-		"both ways":               {true, add("Authorization", "AWS4-HMAC-SHA256 Credential=a"), "InvalidArgument"},
-		"both ways, empty":        {true, add("Authorization", ""), "InvalidArgument"},
-		"signature argument":      {false, query("X-Amz-Signature=00"), "InvalidArgument"},
-		"credential argument":     {false, query("X-Amz-Credential=a"), "InvalidArgument"},
-		"signature twice":         {true, query("X-Amz-Signature=00"), "AuthorizationQueryParametersError"},
-		"signature in small":      {true, query("x-amz-signature=00"), "AuthorizationQueryParametersError"},
-		"expires twice":           {true, query("X-Amz-Expires=604800"), "AuthorizationQueryParametersError"},
-		"hash argument twice":     {true, query("X-Amz-Content-Sha256=a&X-Amz-Content-Sha256=a"), "AuthorizationQueryParametersError"},
-		"version 2 header":        {false, func(r *http.Request) { r.Header.Set("Authorization", "AWS AKIA:sig=") }, "InvalidRequest"},
-		"version 2 query":         {false, func(r *http.Request) { r.Header.Del("Authorization"); query("AWSAccessKeyId=a&Signature=b&Expires=1")(r) }, "InvalidRequest"},
+		"authorization twice": {false, func(r *http.Request) { add("Authorization", r.Header.Get("Authorization"))(r) }, "InvalidRequest"},
+		"date twice":          {false, add("X-Amz-Date", "20260301T120000Z"), "InvalidRequest"},
+		"hash twice":          {false, add("X-Amz-Content-Sha256", UnsignedPayload), "InvalidRequest"},
+		"both ways":           {true, add("Authorization", "AWS4-HMAC-SHA256 Credential=a"), "InvalidArgument"},
+		"both ways, empty":    {true, add("Authorization", ""), "InvalidArgument"},
+		"signature argument":  {false, query("X-Amz-Signature=00"), "InvalidArgument"},
+		"credential argument": {false, query("X-Amz-Credential=a"), "InvalidArgument"},
+		"signature twice":     {true, query("X-Amz-Signature=00"), "AuthorizationQueryParametersError"},
+		"signature in small":  {true, query("x-amz-signature=00"), "AuthorizationQueryParametersError"},
+		"expires twice":       {true, query("X-Amz-Expires=604800"), "AuthorizationQueryParametersError"},
+		"hash argument twice": {true, query("X-Amz-Content-Sha256=a&X-Amz-Content-Sha256=a"), "AuthorizationQueryParametersError"},
+		"version 2 header":    {false, func(r *http.Request) { r.Header.Set("Authorization", "AWS AKIA:sig=") }, "InvalidRequest"},
+		"version 2 query": {false, func(r *http.Request) {
+			r.Header.Del("Authorization")
+			query("AWSAccessKeyId=a&Signature=b&Expires=1")(r)
+		}, "InvalidRequest"},
 		"version 4A":              {false, func(r *http.Request) { r.Header.Set("Authorization", "AWS4-ECDSA-P256-SHA256 Credential=x") }, "NotImplemented"},
 		"bearer":                  {false, func(r *http.Request) { r.Header.Set("Authorization", "Bearer x") }, "InvalidArgument"},
 		"empty header":            {false, func(r *http.Request) { r.Header.Set("Authorization", "") }, "InvalidArgument"},
