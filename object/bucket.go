@@ -83,7 +83,7 @@ func (e *Engine) lookup(ctx context.Context, name string) (bucketRecord, error) 
 
 func (e *Engine) askBucket(ctx context.Context, name string) (*metapb.Bucket, error) {
 	a, err := e.cfg.Metadata.Ask(ctx, meta.SystemGroup, &metapb.Query{
-		Op: &metapb.Query_GetBucket{GetBucket: &metapb.GetBucket{Name: name}}})
+		Op: &metapb.Query_GetBucket_{GetBucket_: &metapb.GetBucket{Name: name}}})
 	if err != nil {
 		return nil, err
 	}

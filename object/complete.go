@@ -81,11 +81,13 @@ func choose(have []*metapb.Part, named []CompletePart) ([]*metapb.Part, error) {
 	for _, p := range have {
 		byNumber[int(p.Number)] = p
 	}
-	out := make([]*metapb.Part, len(named))
-	for i, n := range named {
-		if i > 0 && n.Number <= named[i-1].Number {
+	for i := 1; i < len(named); i++ {
+		if named[i].Number <= named[i-1].Number {
 			return nil, kind.New(kind.InvalidPartOrder, "The list of parts was not in ascending order. Parts must be ordered by part number.")
 		}
+	}
+	out := make([]*metapb.Part, len(named))
+	for i, n := range named {
 		p := byNumber[n.Number]
 		if p == nil || p.Etag != n.ETag {
 			return nil, kind.New(kind.InvalidPart, "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 
-	"holdfast/erasure"
 	"holdfast/erasure/fanout"
 	"holdfast/internal/id"
 	"holdfast/internal/kind"
@@ -266,11 +265,7 @@ func refOf(p *metapb.Part) (fanout.Ref, error) {
 	if p.Placement == nil || p.Placement.Layout == nil {
 		return fanout.Ref{}, kind.New(kind.Damaged, "part %d has no placement record", p.Number)
 	}
-	layout, err := erasure.FromProto(p.Placement.Layout)
-	if err != nil {
-		return fanout.Ref{}, kind.Wrap(kind.Damaged, err, "the layout of part %d", p.Number)
-	}
-	return fanout.Ref{Data: data, Layout: layout, Drives: drivesOf(p.Placement)}, nil
+	return fanout.NewRef(data, p.Placement)
 }
 
 // counter counts what was sent.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"holdfast/erasure"
 	"holdfast/erasure/fanout"
 	"holdfast/internal/id"
 	"holdfast/internal/kind"
@@ -132,17 +131,7 @@ func refOf(d *metapb.DataRecord) (fanout.Ref, error) {
 	if err != nil {
 		return fanout.Ref{}, kind.Wrap(kind.Damaged, err, "a data record")
 	}
-	layout, err := erasure.FromProto(d.GetPlacement().GetLayout())
-	if err != nil {
-		return fanout.Ref{}, kind.Wrap(kind.Damaged, err, "the data record of %s", data)
-	}
-	ref := fanout.Ref{Data: data, Layout: layout, Drives: make([]id.Drive, len(d.Placement.Drives))}
-	for i, b := range d.Placement.Drives {
-		if drive, err := id.FromBytes[id.Drive](b); err == nil {
-			ref.Drives[i] = drive
-		}
-	}
-	return ref, nil
+	return fanout.NewRef(data, d.Placement)
 }
 
 // repair looks at all shards of a data ID and rebuilds what is bad. whole is false when a shard

@@ -1,0 +1,202 @@
+package object
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/base64"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"holdfast/erasure"
+	"holdfast/erasure/fanout"
+	"holdfast/internal/id"
+	"holdfast/internal/kind"
+	"holdfast/meta/fsm"
+	"holdfast/node"
+	"holdfast/node/client"
+	"holdfast/node/nodetest"
+	"holdfast/proto/metapb"
+	"holdfast/seal"
+)
+
+// groups is a metadata service of state machines without Raft.
+type groups struct {
+	mu     sync.Mutex
+	stores []*fsm.MapStore
+	index  uint64
+	// fail, if set, may answer a command instead of the group.
+	fail func(cmd *metapb.Command) error
+}
+
+func newGroups(n int) *groups {
+	g := &groups{}
+	for range n + 1 {
+		g.stores = append(g.stores, fsm.NewMapStore())
+	}
+	return g
+}
+
+func (g *groups) Groups() uint32 { return uint32(len(g.stores) - 1) }
+
+func (g *groups) Apply(_ context.Context, group uint32, cmd *metapb.Command) (*metapb.Result, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.fail != nil {
+		if err := g.fail(cmd); err != nil {
+			return nil, err
+		}
+	}
+	g.index++
+	res, err := fsm.Apply(g.stores[group], group, g.index, cmd)
+	if err == nil && res.Kind != 0 {
+		err = kind.New(kind.Kind(res.Kind), "%s", res.Message)
+	}
+	return res, err
+}
+
+func (g *groups) Ask(_ context.Context, group uint32, q *metapb.Query) (*metapb.Answer, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	a, err := fsm.Answer(g.stores[group], group, q)
+	if err == nil && a.Kind != 0 {
+		err = kind.New(kind.Kind(a.Kind), "%s", a.Message)
+	}
+	return a, err
+}
+
+// placeAll puts shard i on drive i.
+type placeAll []id.Drive
+
+func (p placeAll) Place(_ id.Data, n int) (chosen, spares []id.Drive) { return p[:n], p[n:] }
+
+type store struct {
+	*Engine
+	t      *testing.T
+	meta   *groups
+	drives []node.Drive
+	rand   *rand.Rand
+}
+
+func newStore(t *testing.T) *store {
+	t.Helper()
+	s := &store{t: t, meta: newGroups(4), rand: rand.New(rand.NewPCG(7, 7))}
+	var ids placeAll
+	for i := range 6 {
+		d := nodetest.NewDrive(id.Drive{byte(i + 1)})
+		s.drives, ids = append(s.drives, d), append(ids, d.Status().ID)
+	}
+	shards, err := fanout.New(fanout.Config{Drives: client.NewDrives(s.drives...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Engine, err = New(Config{Metadata: s.meta, Shards: shards, Placer: ids, Scheme: erasure.Scheme{K: 4, M: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, s.CreateBucket(t.Context(), "b", "root", ""))
+	return s
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantKind(t *testing.T, err error, k kind.Kind) {
+	t.Helper()
+	if kind.Of(err) != k || err == nil {
+		t.Fatalf("got error %v of kind %d, want kind %d", err, kind.Of(err), k)
+	}
+}
+
+func (s *store) bytes(n int) []byte {
+	b := make([]byte, n)
+	for i := 0; i+8 <= n; i += 8 {
+		v := s.rand.Uint64()
+		for j := range 8 {
+			b[i+j] = byte(v >> (8 * j))
+		}
+	}
+	return b
+}
+
+// customer makes a key that is all of one byte.
+func customer(t *testing.T, fill byte) *seal.CustomerKey {
+	t.Helper()
+	raw := bytes.Repeat([]byte{fill}, 32)
+	sum := md5.Sum(raw)
+	c, err := seal.ParseCustomer("AES256", base64.StdEncoding.EncodeToString(raw), base64.StdEncoding.EncodeToString(sum[:]))
+	must(t, err)
+	return c
+}
+
+func (s *store) put(key string, body []byte, c *seal.CustomerKey) PutResult {
+	s.t.Helper()
+	r, err := s.Put(s.t.Context(), PutRequest{Bucket: "b", Key: key, Body: bytes.NewReader(body), Size: int64(len(body)), Customer: c})
+	must(s.t, err)
+	return r
+}
+
+func (s *store) get(r GetRequest) ([]byte, *Reading, error) {
+	r.Bucket = "b"
+	reading, err := s.Get(s.t.Context(), r)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer reading.Close()
+	var out bytes.Buffer
+	n, err := reading.WriteTo(s.t.Context(), &out)
+	if err == nil && (n != int64(out.Len()) || n != reading.Length) {
+		err = errors.New("WriteTo sent another number of bytes than it says")
+	}
+	return out.Bytes(), reading, err
+}
+
+// census counts the shards on all drives.
+func (s *store) census() int {
+	s.t.Helper()
+	var n int
+	for _, d := range s.drives {
+		page, err := d.List(s.t.Context(), node.Shard{}, 100_000)
+		must(s.t, err)
+		n += len(page)
+	}
+	return n
+}
+
+// eventually waits for what another goroutine does without being waited for.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("not within 10 s: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// failing yields some bytes, then an error.
+type failing struct {
+	r   io.Reader
+	err error
+}
+
+func (f failing) Read(p []byte) (int, error) {
+	n, err := f.r.Read(p)
+	if errors.Is(err, io.EOF) {
+		err = f.err
+	}
+	return n, err
+}
