@@ -57,8 +57,10 @@ func (c *Codec) Reconstruct(blocks [][]byte, want []bool) error {
 		return fmt.Errorf("erasure: reconstruct %s: got %d blocks", c.scheme, len(blocks))
 	}
 	if c.rs == nil {
-		if want[0] && len(blocks[0]) == 0 {
-			return fmt.Errorf("erasure: reconstruct %s: no parity", c.scheme)
+		for i := range want {
+			if want[i] && len(blocks[i]) == 0 {
+				return fmt.Errorf("erasure: reconstruct %s: without parity a lost block is lost", c.scheme)
+			}
 		}
 		return nil
 	}
