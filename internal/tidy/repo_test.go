@@ -99,7 +99,7 @@ func sources(t *testing.T) []*source {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &source{path: f, dir: path.Dir(f), test: strings.HasSuffix(f, "_test.go"), fset: token.NewFileSet()}
+		s := &source{path: f, dir: path.Dir(f), test: testCode(f), fset: token.NewFileSet()}
 		if s.file, err = parser.ParseFile(s.fset, f, text, parser.ParseComments|parser.SkipObjectResolution); err != nil {
 			t.Fatal(err)
 		}
@@ -111,6 +111,11 @@ func sources(t *testing.T) []*source {
 		t.Fatalf("only %d Go files found: the test looks in the wrong place", len(all))
 	}
 	return all
+}
+
+// testCode reports whether a file is for tests: by its name, or by its package's, as in nodetest.
+func testCode(f string) bool {
+	return strings.HasSuffix(f, "_test.go") || strings.HasSuffix(path.Dir(f), "test")
 }
 
 // imports lists a file's imports of this module, without the module's name.
