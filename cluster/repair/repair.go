@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"holdfast/erasure/fanout"
@@ -100,7 +101,7 @@ type Stats struct {
 	Damaged       int64 // shards found damaged or missing by the scrub
 	Scrubs        int64 // complete scrubs
 	LastScrub     time.Time
-	UnfitReplicas int64 // metadata replicas waiting for another drive
+	Looks         int64 // complete looks at all queues without an error
 }
 
 // Repairer runs the loops of the package doc.
@@ -110,6 +111,7 @@ type Repairer struct {
 	scan chan id.Drive // drives whose shards are lost, to be looked for in all groups
 	scrb chan struct{}
 
+	pending  atomic.Int64 // lost drives whose data is not on the queues and looked at yet
 	mu       sync.Mutex
 	stats    Stats
 	reported map[id.Data]struct{} // damage reports not yet on a queue, at most maxReports
@@ -157,9 +159,11 @@ func (r *Repairer) Damage(s node.Shard, d id.Drive, err error) {
 
 // Lost says that a drive is gone for good: what it held is rebuilt on others.
 func (r *Repairer) Lost(d id.Drive) {
+	r.pending.Add(1)
 	select {
 	case r.scan <- d:
 	default:
+		r.pending.Add(-1)
 		r.cfg.Logger.Warn("too many lost drives wait for repair; the scrub will find the rest", "drive", d)
 	}
 	r.Kick()
@@ -183,6 +187,13 @@ func (r *Repairer) Stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.stats
+}
+
+// Idle reports whether a complete look found nothing to repair and no lost drive waits.
+func (r *Repairer) Idle() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stats.Looks > 0 && r.stats.Queued == 0 && len(r.reported) == 0 && r.pending.Load() == 0
 }
 
 func (r *Repairer) count(f func(s *Stats)) {

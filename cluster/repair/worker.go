@@ -14,21 +14,34 @@ import (
 
 func (r *Repairer) workLoop(ctx context.Context) {
 	for {
-		r.queueReports(ctx)
-		r.queueLost(ctx)
-		var total int64
-		for g := uint32(1); g <= r.cfg.Metadata.Groups(); g++ {
-			n, err := r.work(ctx, g)
-			if err != nil && ctx.Err() == nil {
-				r.cfg.Logger.Debug("the repair queue of a group waits", "group", g, "error", err)
-			}
-			total += n
-		}
-		r.count(func(s *Stats) { s.Queued = total })
+		r.look(ctx)
 		if !wait(ctx, r.cfg.Interval, r.kick) {
 			return
 		}
 	}
+}
+
+// look serves reports, lost drives and all queues once.
+func (r *Repairer) look(ctx context.Context) {
+	r.queueReports(ctx)
+	scanned := r.queueLost(ctx)
+	var total int64
+	clean := true
+	for g := uint32(1); g <= r.cfg.Metadata.Groups(); g++ {
+		n, err := r.work(ctx, g)
+		if err != nil {
+			clean = false
+			r.cfg.Logger.Debug("the repair queue of a group waits", "group", g, "error", err)
+		}
+		total += n
+	}
+	r.count(func(s *Stats) {
+		s.Queued = total
+		if clean {
+			s.Looks++
+		}
+	})
+	r.pending.Add(-scanned)
 }
 
 // queueReports puts the damage that readers reported on the groups' queues, where a crash does
@@ -55,18 +68,19 @@ func (r *Repairer) enqueue(ctx context.Context, group uint32, ids [][]byte) erro
 	return err
 }
 
-// queueLost finds the data of lost drives and queues it.
-func (r *Repairer) queueLost(ctx context.Context) {
+// queueLost finds the data of lost drives and queues it. It returns how many drives it served.
+func (r *Repairer) queueLost(ctx context.Context) (served int64) {
 	for {
 		select {
 		case d := <-r.scan:
 			if err := r.queueDrive(ctx, d); err != nil && ctx.Err() == nil {
 				r.cfg.Logger.Warn("looking for the shards of a lost drive failed and is tried again", "drive", d, "error", err)
 				r.scan <- d // there is room: this goroutine just took one out, and Lost drops when full
-				return
+				return served
 			}
+			served++
 		default:
-			return
+			return served
 		}
 	}
 }

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// flipRounds flips one byte of one file of one drive of a stopped server, reads everything back,
+// scrubs, waits for repair, and in the end deletes two other drives: what was not healed
+// would now be lost.
+func flipRounds(ctx context.Context, r *run) error {
+	r.ledger.write(ctx, r.writers, 60, 0)
+	for round := range r.rounds {
+		if round%3 == 2 {
+			r.srv.kill() // an unclean stop leaves other files than a clean one
+		} else if err := r.srv.stop(); err != nil {
+			return err
+		}
+		drive := 1 + r.rand.IntN(driveCount)
+		what, err := r.flip(r.srv.drive(drive))
+		if err != nil {
+			return err
+		}
+		if err := r.srv.start(ctx); err != nil {
+			return fmt.Errorf("after a flip in %s: %w", what, err)
+		}
+		if err := r.ledger.verify(ctx); err != nil {
+			return fmt.Errorf("after a flip in %s: %w", what, err)
+		}
+		if err := r.scrub(ctx); err != nil {
+			return fmt.Errorf("after a flip in %s: %w", what, err)
+		}
+		r.ledger.write(ctx, r.writers, 3, uint64(round)+1)
+		fmt.Printf("round %d: flipped %s; everything read, scrubbed and healed\n", round, what)
+	}
+	if err := r.srv.stop(); err != nil {
+		return err
+	}
+	for _, d := range []int{1 + r.rand.IntN(3), 4 + r.rand.IntN(3)} {
+		if err := os.RemoveAll(r.srv.drive(d)); err != nil {
+			return err
+		}
+	}
+	if err := r.srv.start(ctx); err != nil {
+		return err
+	}
+	if err := r.ledger.verify(ctx); err != nil {
+		return fmt.Errorf("after healing, with two drives lost: %w", err)
+	}
+	return r.srv.stop()
+}
+
+// scrub starts a scrub and waits for its end and for the repairs that it asked for.
+func (r *run) scrub(ctx context.Context) error {
+	before := r.srv.metric("holdfast_scrubs_total")
+	if err := r.ledger.post(ctx, "/-/admin/v1/scrub"); err != nil {
+		return err
+	}
+	if err := r.srv.await(ctx, "scrubbed", readyTimeout, func() bool { return r.srv.metric("holdfast_scrubs_total") > before }); err != nil {
+		return err
+	}
+	return r.srv.whole(ctx)
+}
+
+// flip changes one bit of one byte of a file below dir, chosen by bytes, so that large and small
+// files get their share, but every third time by file, so that small files are not forgotten.
+func (r *run) flip(dir string) (what string, err error) {
+	var files []string
+	var total int64
+	sizes := map[string]int64{}
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil || info.Size() == 0 || strings.HasSuffix(path, "lock") {
+			return err
+		}
+		files, sizes[path], total = append(files, path), info.Size(), total+info.Size()
+		return nil
+	})
+	if err != nil || len(files) == 0 {
+		return "", fmt.Errorf("no file to flip a byte of in %s: %w", dir, err)
+	}
+	path := files[r.rand.IntN(len(files))]
+	if r.rand.IntN(3) > 0 {
+		at := r.rand.Int64N(total)
+		for _, path = range files {
+			if at -= sizes[path]; at < 0 {
+				break
+			}
+		}
+	}
+	off, bit := r.rand.Int64N(sizes[path]), byte(1)<<r.rand.IntN(8)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], off); err != nil {
+		return "", err
+	}
+	b[0] ^= bit
+	if _, err := f.WriteAt(b[:], off); err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(filepath.Dir(dir), path)
+	return fmt.Sprintf("%s at %d of %d", rel, off, sizes[path]), err
+}

@@ -1,0 +1,107 @@
+// Command faults breaks a running Holdfast on purpose and checks afterwards that nothing which
+// was acknowledged is lost, nothing which was refused appears, and no wrong byte is read.
+//
+//	go run ./scripts/faults kill   --rounds 50   kill -9 at random moments of a write load
+//	go run ./scripts/faults drives               lose any m drives, repair, lose any others
+//	go run ./scripts/faults flip   --rounds 30   flip a byte of any file of one drive
+//
+// Every run prints its seed; --seed repeats it. It works in a temporary directory, talks to
+// loopback only, and ends the server that it started.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"time"
+)
+
+// options are the flags that all kinds of faults share.
+type options struct {
+	rounds  int
+	seed    uint64
+	writers int
+	binary  string
+	keep    bool
+}
+
+// run is one run of the harness: a server, a ledger and chance.
+type run struct {
+	options
+	srv    *server
+	ledger *ledger
+	rand   *rand.Rand
+	begin  time.Time
+}
+
+var kinds = map[string]func(context.Context, *run) error{
+	"kill": killRounds, "drives": loseDrives, "flip": flipRounds,
+}
+
+func main() {
+	if err := mainErr(); err != nil {
+		fmt.Fprintln(os.Stderr, "faults:", err)
+		os.Exit(1)
+	}
+}
+
+func mainErr() error {
+	var o options
+	if len(os.Args) < 2 || kinds[os.Args[1]] == nil {
+		return fmt.Errorf("say which fault: kill, drives or flip (and --help for its flags)")
+	}
+	name := os.Args[1]
+	fs := flag.NewFlagSet(name, flag.ExitOnError)
+	fs.IntVar(&o.rounds, "rounds", 10, "how often the fault strikes")
+	fs.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "repeats a run's choices")
+	fs.IntVar(&o.writers, "writers", 8, "concurrent writers")
+	fs.StringVar(&o.binary, "holdfast", "", "holdfast binary; default: build it")
+	fs.BoolVar(&o.keep, "keep", false, "keep the data directory and the log of a failed run")
+	if err := fs.Parse(os.Args[2:]); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	dir, err := os.MkdirTemp("", "holdfast-faults-")
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s: seed %d, %d rounds, %d writers\n", name, o.seed, o.rounds, o.writers)
+	err = perform(ctx, name, o, dir)
+	if err != nil && o.keep {
+		return fmt.Errorf("%w\nkept: %s", err, dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, tail(filepath.Join(dir, "holdfast.log"), 4000))
+	}
+	if removeErr := os.RemoveAll(dir); err == nil {
+		err = removeErr
+	}
+	return err
+}
+
+func perform(ctx context.Context, name string, o options, dir string) error {
+	srv, err := newServer(ctx, dir, o.binary)
+	if err != nil {
+		return err
+	}
+	defer srv.kill()
+	r := &run{options: o, srv: srv, rand: rand.New(rand.NewPCG(o.seed, 0)), begin: time.Now()}
+	if err := srv.start(ctx); err != nil {
+		return err
+	}
+	if r.ledger, err = newLedger(ctx, srv, o.seed); err != nil {
+		return err
+	}
+	if err := kinds[name](ctx, r); err != nil {
+		return fmt.Errorf("seed %d: %w", o.seed, err)
+	}
+	l := r.ledger
+	fmt.Printf("ok: %d acknowledged writes, %d refused, %d in doubt, %d keys read back; 0 lost, 0 wrong; %s\n",
+		l.acked.Load(), l.refused.Load(), l.doubtful.Load(), l.reads.Load(), time.Since(r.begin).Round(time.Second))
+	return nil
+}
