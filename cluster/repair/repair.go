@@ -91,17 +91,17 @@ func (c *Config) validate() error {
 
 // Stats counts what was done since the start.
 type Stats struct {
-	Queued        int64 // data IDs on the repair queues at the last look
-	Garbage       int64 // data IDs on the garbage lists at the last look
-	Rebuilt       int64 // shards
-	Failed        int64 // repairs that could not be done and wait for the next look
-	Reclaimed     int64 // data IDs whose shards were deleted
-	Orphans       int64 // shards deleted by the sweep
-	Verified      int64 // shards verified by the scrub
-	Damaged       int64 // shards found damaged or missing by the scrub
-	Scrubs        int64 // complete scrubs
-	LastScrub     time.Time
-	Looks         int64 // complete looks at all queues without an error
+	Queued    int64 // data IDs on the repair queues at the last look
+	Garbage   int64 // data IDs on the garbage lists at the last look
+	Rebuilt   int64 // shards
+	Failed    int64 // repairs that could not be done and wait for the next look
+	Reclaimed int64 // data IDs whose shards were deleted
+	Orphans   int64 // shards deleted by the sweep
+	Verified  int64 // shards verified by the scrub
+	Damaged   int64 // shards found damaged or missing by the scrub
+	Scrubs    int64 // complete scrubs
+	LastScrub time.Time
+	Looks     int64 // complete looks at all queues without an error
 }
 
 // Repairer runs the loops of the package doc.
