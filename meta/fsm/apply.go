@@ -17,6 +17,7 @@ type applier struct {
 	index  uint64
 	cmd    *metapb.Command
 	object []byte // bucket and key of an object command, as in keys
+	batch  int    // releaseBatch, but for tests
 	// releases counts the Release records that this command has written.
 	releases uint32
 }
@@ -30,7 +31,11 @@ func Apply(s Store, group uint32, index uint64, cmd *metapb.Command) (*metapb.Re
 	if index == 0 {
 		return nil, errors.New("fsm: the index of a command begins at 1")
 	}
-	a := applier{s: s, group: group, index: index, cmd: cmd}
+	a := applier{s: s, group: group, index: index, cmd: cmd, batch: releaseBatch}
+	return a.apply()
+}
+
+func (a *applier) apply() (*metapb.Result, error) {
 	res, err := a.run()
 	if err == nil {
 		return res, nil

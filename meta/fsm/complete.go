@@ -129,7 +129,7 @@ func (a *applier) consumeUpload(upload []byte, stored []*metapb.Part, kept []byt
 	if err := a.s.Delete(uploadKey(a.object, upload)); err != nil {
 		return err
 	}
-	if len(stored) > releaseBatch {
+	if len(stored) > a.batch {
 		return a.postpone(&metapb.Release{UploadId: upload, Kept: kept})
 	}
 	for _, p := range stored {

@@ -1,8 +1,6 @@
 package fsm
 
 import (
-	"bytes"
-
 	"holdfast/internal/id"
 	"holdfast/internal/kind"
 	"holdfast/proto/metapb"
@@ -70,8 +68,8 @@ func (a *applier) addressed(cur *metapb.Current, c *metapb.DeleteVersion) (uint6
 // deleteCurrent is a deletion without a version: it removes the object of a bucket that never had
 // versioning, and lays a delete marker over the versions of one that has.
 func (a *applier) deleteCurrent(cur *metapb.Current, c *metapb.DeleteVersion) (*metapb.Result, error) {
-	if cur != nil && bytes.Equal(cur.VersionId, c.MarkerId) {
-		return &metapb.Result{Found: true, DeleteMarker: true, Manifest: briefManifest(cur)}, nil // proposed twice
+	if res, err := a.stored(cur, c.MarkerId, c.Versioning); err != nil || res != nil {
+		return res, err
 	}
 	if err := checkCondition(c.Condition, cur); err != nil {
 		return nil, err

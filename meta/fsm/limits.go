@@ -12,13 +12,13 @@ const (
 	maxDetails    = 32 << 10          // bytes of a manifest or upload besides its parts
 	maxManifest   = 2200 << 10        // bytes of a manifest: fits into one Badger transaction of 16 MiB memtables
 	maxShared     = 2048              // parts that a version may share without replacing the lender
-	maxIDs        = 1000              // data IDs in one Ack or Queue command
+	maxIDs        = 10_000            // data IDs in one Ack, Queue or GetData
 	maxBuckets    = 10_000            // buckets of a cluster, when a command names no number
 	maxNameLen    = 255               // bytes of a bucket's name
 	maxPage       = 10_000            // entries of one answer
 	defaultScan   = 1000              // entries of a scan that names no limit
 	releaseBatch  = 128               // references that one command drops at once; more go to the backlog
-	ackBatches    = 8                 // batches of the backlog that AckGarbage works off
+	ackBatches    = 16                // batches of the backlog that AckGarbage works off
 	closeBatch    = 500               // uploads that one CloseBucket aborts
 	maxLayoutLen  = uint64(1) << 43   // bytes of (cipher)text of one data ID
 	maxBlockLen   = uint32(2<<20 - 1) // bytes of a shard's block

@@ -83,7 +83,7 @@ func (a *applier) stored(cur *metapb.Current, version []byte, v metapb.Versionin
 		return nil, err
 	}
 	m.Parts = nil
-	return &metapb.Result{Manifest: m}, nil
+	return &metapb.Result{Manifest: m, DeleteMarker: m.DeleteMarker, Found: m.DeleteMarker}, nil
 }
 
 func checkManifest(m *metapb.Manifest) error {

@@ -17,7 +17,7 @@ import (
 
 // release drops one reference of each data ID, now if there are few.
 func (a *applier) release(dataIDs [][]byte) error {
-	if len(dataIDs) <= releaseBatch {
+	if len(dataIDs) <= a.batch {
 		for _, dataID := range dataIDs {
 			if err := a.dropRef(dataID); err != nil {
 				return err
@@ -25,7 +25,7 @@ func (a *applier) release(dataIDs [][]byte) error {
 		}
 		return nil
 	}
-	for batch := range slices.Chunk(dataIDs, releaseBatch) {
+	for batch := range slices.Chunk(dataIDs, a.batch) {
 		if err := a.postpone(&metapb.Release{DataIds: batch}); err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ func (a *applier) oldestRelease() ([]byte, *metapb.Release, error) {
 // dropParts removes up to releaseBatch part records of an upload that is over, and the data of
 // those that are not kept. It reports whether none are left.
 func (a *applier) dropParts(upload, kept []byte) (done bool, err error) {
-	parts, more, err := readParts(a.s, upload, 0, releaseBatch)
+	parts, more, err := readParts(a.s, upload, 0, a.batch)
 	if err != nil {
 		return false, err
 	}

@@ -12,7 +12,7 @@ func benchPut(key string, n byte, body []byte) *metapb.Command {
 	v := bytes.Repeat([]byte{n}, 16)
 	return &metapb.Command{RequestId: v, NowMs: 1, Bucket: bytes.Repeat([]byte{7}, 16), Key: key, Op: &metapb.Command_PutVersion{PutVersion: &metapb.PutVersion{
 		Manifest: &metapb.Manifest{VersionId: v, Size: uint64(len(body)), Etag: "0123456789abcdef0123456789abcdef", ModifiedMs: 1700000000000,
-			Parts: []*metapb.Part{{Number: 1, Size: uint64(len(body)), Inline: body, WrappedKey: make([]byte, 60), StreamId: v, Etag: "0123456789abcdef0123456789abcdef", ModifiedMs: 1700000000000}},
+			Parts:    []*metapb.Part{{Number: 1, Size: uint64(len(body)), Inline: body, WrappedKey: make([]byte, 60), StreamId: v, Etag: "0123456789abcdef0123456789abcdef", ModifiedMs: 1700000000000}},
 			Envelope: &metapb.Envelope{Version: 1, Salt: make([]byte, 32), WrappedKey: make([]byte, 60), Commitment: make([]byte, 32)},
 			Headers:  map[string]string{"Content-Type": "application/octet-stream"}, Metadata: map[string]string{"a": "b", "mtime": "1700000000.123"}},
 	}}}
