@@ -1,0 +1,330 @@
+package s3
+
+import (
+	"iter"
+	"strings"
+	"unicode/utf8"
+
+	"holdfast/internal/kind"
+)
+
+// xmlNode is an element: its local name, its characters if it has no element in it, and where the
+// next one that does not lie in it begins.
+type xmlNode struct {
+	name, text string
+	end        int
+}
+
+// xmlDoc is a request's XML: elements in document order, the root first. S3's requests are small
+// trees of a few kinds of elements, so this does without reflection and reads 10,000 parts in a
+// few milliseconds.
+type xmlDoc []xmlNode
+
+// Bounds of a document: more than any request of S3 needs.
+const (
+	maxXMLDepth    = 16
+	maxXMLElements = 200_000 // 10,000 parts with all their checksums are 80,001
+)
+
+// children are the elements in element i: their places, for their own children, and themselves.
+func (d xmlDoc) children(i int) iter.Seq2[int, *xmlNode] {
+	return func(yield func(int, *xmlNode) bool) {
+		for j := i + 1; j < d[i].end; j = d[j].end {
+			if !yield(j, &d[j]) {
+				return
+			}
+		}
+	}
+}
+
+// parseXML reads a document whose root has this name. It knows elements, attributes (dropped),
+// comments, processing instructions, CDATA, the predefined entities and character references. A
+// DTD is refused, so nothing can expand.
+func parseXML(s, root string) (xmlDoc, error) {
+	p := xmlParser{s: strings.TrimPrefix(s, "\uFEFF")}
+	if !utf8.ValidString(s) || !p.document() || p.doc[0].name != root {
+		return nil, plain(kind.MalformedXML)
+	}
+	return p.doc, nil
+}
+
+type xmlParser struct {
+	s     string
+	at    int
+	doc   xmlDoc
+	open  []xmlOpen // the open elements, the innermost last
+	chars []byte    // characters of the innermost element, once they are not one piece of s
+	piece string    // or that one piece
+}
+
+type xmlOpen struct {
+	node int
+	name string // as it was spelled, with its prefix
+}
+
+// document reads one root element with its content and nothing but comments around it.
+func (p *xmlParser) document() bool {
+	for p.at < len(p.s) {
+		inside := len(p.open) > 0
+		if p.s[p.at] != '<' {
+			if !p.characters(inside) {
+				return false
+			}
+			continue
+		}
+		rest, ok := p.s[p.at:], false
+		switch {
+		case strings.HasPrefix(rest, "<!--"):
+			ok = p.past("<!--", "-->")
+		case strings.HasPrefix(rest, "<?"):
+			ok = p.past("<?", "?>")
+		case strings.HasPrefix(rest, "<![CDATA["):
+			ok = inside && p.cdata()
+		case strings.HasPrefix(rest, "</"):
+			ok = inside && p.endTag()
+		default: // a DTD ends here: its '!' begins no name
+			ok = (inside || len(p.doc) == 0) && p.startTag()
+		}
+		if !ok {
+			return false
+		}
+	}
+	return len(p.doc) > 0 && len(p.open) == 0
+}
+
+// past skips a construct from its opening to its closing mark.
+func (p *xmlParser) past(opening, closing string) bool {
+	from := p.at + len(opening)
+	n := strings.Index(p.s[from:], closing)
+	if n < 0 {
+		return false
+	}
+	p.at = from + n + len(closing)
+	return true
+}
+
+func (p *xmlParser) cdata() bool {
+	from := p.at + len("<![CDATA[")
+	if !p.past("<![CDATA[", "]]>") {
+		return false
+	}
+	return p.add(newlines(p.s[from : p.at-len("]]>")]))
+}
+
+// characters reads up to the next tag. Outside of the root only white space may stand.
+func (p *xmlParser) characters(inside bool) bool {
+	n := strings.IndexByte(p.s[p.at:], '<')
+	if n < 0 {
+		n = len(p.s) - p.at
+	}
+	raw := p.s[p.at : p.at+n]
+	p.at += n
+	if !inside {
+		return strings.Trim(raw, " \t\r\n") == ""
+	}
+	raw = newlines(raw)
+	for {
+		before, after, found := strings.Cut(raw, "&")
+		if !p.add(before) {
+			return false
+		}
+		if !found {
+			return true
+		}
+		ref, after, found := strings.Cut(after, ";")
+		text, ok := dereference(ref)
+		if !found || !ok {
+			return false
+		}
+		p.chars = append(p.characterBuffer(), text...)
+		p.piece = ""
+		raw = after
+	}
+}
+
+// add appends characters as they are; XML 1.0 has no controls among them but white space.
+func (p *xmlParser) add(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < 0x20 && c != '\t' && c != '\n' && c != '\r' {
+			return false
+		}
+	}
+	if len(p.chars) == 0 && p.piece == "" {
+		p.piece = s
+		return true
+	}
+	p.chars = append(p.characterBuffer(), s...)
+	p.piece = ""
+	return true
+}
+
+func (p *xmlParser) characterBuffer() []byte {
+	if p.piece != "" {
+		return append(p.chars[:0], p.piece...)
+	}
+	return p.chars
+}
+
+// newlines makes \n of \r\n and of \r, as XML has every reader do.
+func newlines(s string) string {
+	if strings.IndexByte(s, '\r') < 0 {
+		return s
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\r", "\n")
+}
+
+// dereference resolves what stands between '&' and ';'. Characters that XML 1.0 excludes are taken
+// by number, because keys may have them and S3 lists them so.
+func dereference(ref string) (string, bool) {
+	switch ref {
+	case "lt":
+		return "<", true
+	case "gt":
+		return ">", true
+	case "amp":
+		return "&", true
+	case "quot":
+		return `"`, true
+	case "apos":
+		return "'", true
+	}
+	digits, ok := strings.CutPrefix(ref, "#")
+	if !ok || len(digits) > 8 {
+		return "", false
+	}
+	base := rune(10)
+	if hex, ok := strings.CutPrefix(digits, "x"); ok {
+		digits, base = hex, 16
+	}
+	r := rune(0)
+	for _, c := range digits {
+		d, ok := digit(c)
+		if !ok || d >= base {
+			return "", false
+		}
+		if r = r*base + d; r > utf8.MaxRune {
+			return "", false
+		}
+	}
+	if digits == "" || !utf8.ValidRune(r) {
+		return "", false
+	}
+	return string(r), true
+}
+
+func digit(c rune) (rune, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10, true
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10, true
+	}
+	return 0, false
+}
+
+// endTag closes the innermost element. Its characters count if there was no element in it.
+func (p *xmlParser) endTag() bool {
+	p.at += len("</")
+	name := p.name()
+	p.space()
+	o := p.open[len(p.open)-1]
+	if name != o.name || !p.take('>') {
+		return false
+	}
+	p.close()
+	return true
+}
+
+func (p *xmlParser) close() {
+	o := p.open[len(p.open)-1]
+	p.open = p.open[:len(p.open)-1]
+	n := &p.doc[o.node]
+	if n.end = len(p.doc); n.end == o.node+1 {
+		if n.text = p.piece; len(p.chars) > 0 {
+			n.text = string(p.chars)
+		}
+	}
+	p.piece, p.chars = "", p.chars[:0]
+}
+
+func (p *xmlParser) startTag() bool {
+	p.at++
+	name := p.name()
+	if name == "" || len(p.open) == maxXMLDepth || len(p.doc) == maxXMLElements {
+		return false
+	}
+	local := name[strings.IndexByte(name, ':')+1:]
+	p.open = append(p.open, xmlOpen{node: len(p.doc), name: name})
+	p.doc = append(p.doc, xmlNode{name: local})
+	p.piece, p.chars = "", p.chars[:0]
+	for {
+		spaced := p.space()
+		switch {
+		case p.take('>'):
+			return true
+		case p.take('/'):
+			if !p.take('>') {
+				return false
+			}
+			p.close()
+			return true
+		case !spaced || !p.attribute():
+			return false
+		}
+	}
+}
+
+// attribute skips name="value".
+func (p *xmlParser) attribute() bool {
+	if p.name() == "" {
+		return false
+	}
+	p.space()
+	if !p.take('=') {
+		return false
+	}
+	p.space()
+	for _, quote := range []byte{'"', '\''} {
+		if p.take(quote) {
+			n := strings.IndexByte(p.s[p.at:], quote)
+			if n < 0 || strings.IndexByte(p.s[p.at:p.at+n], '<') >= 0 {
+				return false
+			}
+			p.at += n + 1
+			return true
+		}
+	}
+	return false
+}
+
+func (p *xmlParser) take(c byte) bool {
+	if p.at < len(p.s) && p.s[p.at] == c {
+		p.at++
+		return true
+	}
+	return false
+}
+
+func (p *xmlParser) space() bool {
+	from := p.at
+	for p.at < len(p.s) && strings.IndexByte(" \t\r\n", p.s[p.at]) >= 0 {
+		p.at++
+	}
+	return p.at > from
+}
+
+// name reads a name; "" where none begins.
+func (p *xmlParser) name() string {
+	from := p.at
+	for ; p.at < len(p.s); p.at++ {
+		c := p.s[p.at]
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c >= utf8.RuneSelf
+		inner := '0' <= c && c <= '9' || c == '-' || c == '.' || c == ':'
+		if !letter && (p.at == from || !inner) {
+			break
+		}
+	}
+	return p.s[from:p.at]
+}
