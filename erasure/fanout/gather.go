@@ -120,9 +120,7 @@ func (r *read) run() {
 	if r.gone {
 		r.buf.free(g)
 	} else {
-		if err != nil {
-			r.st.step()
-		}
+		r.st.step()
 		if r.st.ready() {
 			g.notify()
 		}
