@@ -49,8 +49,12 @@ func harms() []harm {
 		}),
 		shardHarm("zeroed", func(d *nodetest.Drive, s node.Shard) bool { return d.Zero(s) }),
 		{"swapped", func(r *rig, ref Ref, i int) {
+			if len(ref.Drives) == 1 { // nothing to swap with
+				r.drive(ref.Drives[i]).Zero(shardOf(ref, i))
+				return
+			}
 			j := (i + 1) % len(ref.Drives)
-			for !r.drive(ref.Drives[i]).Misdirect(r.drive(ref.Drives[j]), shardOf(ref, j), shardOf(ref, i)) {
+			for j == i || !r.drive(ref.Drives[i]).Misdirect(r.drive(ref.Drives[j]), shardOf(ref, j), shardOf(ref, i)) {
 				j = (j + 1) % len(ref.Drives)
 			}
 		}, true, true},
