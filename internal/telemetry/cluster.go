@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -27,14 +28,18 @@ type Group struct {
 // Repair is the state of repair, scrub and reclaim at a scrape. Counters begin at the
 // process's start.
 type Repair struct {
-	Queued         int64 // data IDs that wait for repair, in all groups
-	RebuiltShards  int64 // counter
-	FailedRebuilds int64 // counter: tried again later
-	ScrubbedShards int64 // counter
-	DamagedShards  int64 // counter: found bad by reads and by scrub
-	GarbageData    int64 // data IDs that wait to be reclaimed
-	ReclaimedData  int64 // counter
-	OrphanShards   int64 // counter: removed since no manifest named them
+	// FullRedundancy is true when every shard that should be somewhere is, as far as is known.
+	FullRedundancy bool
+	Queued         int64     // data IDs that wait for repair, in all groups
+	RebuiltShards  int64     // counter
+	FailedRebuilds int64     // counter: tried again later
+	ScrubbedShards int64     // counter
+	DamagedShards  int64     // counter: found bad by scrub
+	Scrubs         int64     // counter: complete ones
+	LastScrub      time.Time // end of the last complete one; zero: none
+	GarbageData    int64     // data IDs that wait to be reclaimed
+	ReclaimedData  int64     // counter
+	OrphanShards   int64     // counter: removed since no manifest named them
 }
 
 // snapshot collects a fixed table of metrics from one reading of the state, so that the figures
@@ -110,20 +115,28 @@ func groupCollector(read func() []Group) prometheus.Collector {
 
 func repairCollector(read func() Repair) prometheus.Collector {
 	s := newSnapshot(nil, []column{
+		{"full_redundancy", "1 when every shard is where it should be, as far as is known.", prometheus.GaugeValue},
 		{"repair_queue", "Data IDs that wait for repair.", prometheus.GaugeValue},
 		{"repair_rebuilt_shards_total", "Shards rebuilt from the others.", prometheus.CounterValue},
 		{"repair_failed_total", "Rebuilds that failed and are tried again.", prometheus.CounterValue},
 		{"scrub_shards_total", "Shards read and verified by scrub.", prometheus.CounterValue},
-		{"damaged_shards_total", "Shards found damaged by reads and by scrub.", prometheus.CounterValue},
+		{"scrub_damaged_shards_total", "Shards found damaged or missing by scrub.", prometheus.CounterValue},
+		{"scrubs_total", "Complete scrubs.", prometheus.CounterValue},
+		{"last_scrub_timestamp_seconds", "Unix time of the end of the last complete scrub; 0 for none since the start.", prometheus.GaugeValue},
 		{"garbage_data", "Deleted data IDs whose shards wait to be reclaimed.", prometheus.GaugeValue},
 		{"reclaimed_data_total", "Deleted data IDs whose shards were reclaimed.", prometheus.CounterValue},
 		{"orphan_shards_total", "Shards removed because no manifest named them.", prometheus.CounterValue},
 	})
 	s.collect = func(emit func(int, float64, ...string)) {
 		r := read()
-		for i, v := range []int64{r.Queued, r.RebuiltShards, r.FailedRebuilds, r.ScrubbedShards,
-			r.DamagedShards, r.GarbageData, r.ReclaimedData, r.OrphanShards} {
-			emit(i, float64(v))
+		last := 0.0
+		if !r.LastScrub.IsZero() {
+			last = float64(r.LastScrub.Unix())
+		}
+		for i, v := range []float64{boolean(r.FullRedundancy), float64(r.Queued), float64(r.RebuiltShards), float64(r.FailedRebuilds),
+			float64(r.ScrubbedShards), float64(r.DamagedShards), float64(r.Scrubs), last, float64(r.GarbageData),
+			float64(r.ReclaimedData), float64(r.OrphanShards)} {
+			emit(i, v)
 		}
 	}
 	return s

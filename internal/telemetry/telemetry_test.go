@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func scrape(t *testing.T, m *Metrics) string {
@@ -69,7 +70,8 @@ func TestClusterStateIsReadAtEachScrape(t *testing.T) {
 		},
 		Groups: func() []Group { return []Group{{Number: 3, Leader: leader, Term: 2, Applied: 99}} },
 		Repair: func() Repair {
-			return Repair{Queued: 1, RebuiltShards: 2, FailedRebuilds: 3, ScrubbedShards: 4, DamagedShards: 5, GarbageData: 6, ReclaimedData: 7, OrphanShards: 8}
+			return Repair{FullRedundancy: leader, Queued: 1, RebuiltShards: 2, FailedRebuilds: 3, ScrubbedShards: 4, DamagedShards: 5,
+				Scrubs: 9, LastScrub: time.Unix(1234, 0), GarbageData: 6, ReclaimedData: 7, OrphanShards: 8}
 		},
 	})
 	text := scrape(t, m)
@@ -79,11 +81,12 @@ func TestClusterStateIsReadAtEachScrape(t *testing.T) {
 		`holdfast_drive_total_bytes{drive="d1",path="/a"} 100`, `holdfast_drive_shards{drive="d1",path="/a"} 7`,
 		`holdfast_group_leader{group="3"} 0`, `holdfast_group_term{group="3"} 2`, `holdfast_group_applied{group="3"} 99`,
 		`holdfast_repair_queue 1`, `holdfast_repair_rebuilt_shards_total 2`, `holdfast_repair_failed_total 3`,
-		`holdfast_scrub_shards_total 4`, `holdfast_damaged_shards_total 5`, `holdfast_garbage_data 6`,
-		`holdfast_reclaimed_data_total 7`, `holdfast_orphan_shards_total 8`,
+		`holdfast_scrub_shards_total 4`, `holdfast_scrub_damaged_shards_total 5`, `holdfast_garbage_data 6`,
+		`holdfast_reclaimed_data_total 7`, `holdfast_orphan_shards_total 8`, `holdfast_full_redundancy 0`,
+		`holdfast_scrubs_total 9`, `holdfast_last_scrub_timestamp_seconds 1234`,
 	)
 	leader = true
-	wants(t, scrape(t, m), `holdfast_group_leader{group="3"} 1`)
+	wants(t, scrape(t, m), `holdfast_group_leader{group="3"} 1`, `holdfast_full_redundancy 1`)
 }
 
 func TestSeriesAreBounded(t *testing.T) {
