@@ -1,0 +1,112 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"holdfast/api/sigv4"
+)
+
+// Prefix is where the API lives; no bucket can have that name.
+const Prefix = "/-/admin/v1/"
+
+// maxBody bounds a request's body in bytes: no call has one.
+const maxBody = 1 << 10
+
+// Config is what a Server is made of.
+type Config struct {
+	// Credentials finds the secret of an access key. Required.
+	Credentials sigv4.Lookup
+	// Region is what requests are signed for; "" is us-east-1.
+	Region string
+	// Status is what GET status answers as JSON; it must hold no secret. Required.
+	Status func() any
+	// Scrub starts a scrub, if none is running; it must not block. Required.
+	Scrub func()
+	// Now is time.Now but in tests.
+	Now func() time.Time
+	// Logger gets a line for each call that changes something.
+	Logger *slog.Logger
+}
+
+func (c *Config) validate() error {
+	if c.Credentials == nil || c.Status == nil || c.Scrub == nil {
+		return errors.New("admin: Config needs Credentials, Status and Scrub")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// Server is the API as an http.Handler.
+type Server struct {
+	cfg      Config
+	verifier *sigv4.Verifier
+	routes   *http.ServeMux
+}
+
+// New makes a Server.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, routes: http.NewServeMux()}
+	s.verifier = sigv4.New(sigv4.Config{Lookup: cfg.Credentials, Regions: []string{cfg.Region}, Now: cfg.Now})
+	s.routes.HandleFunc("GET "+Prefix+"status", s.status)
+	s.routes.HandleFunc("POST "+Prefix+"scrub", s.scrub)
+	s.routes.HandleFunc(Prefix, func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, http.StatusNotFound, "NotFound", "There is GET status and POST scrub.")
+	})
+	return s, nil
+}
+
+// ServeHTTP authenticates before it looks at anything else.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	identity, payload, err := s.verifier.Verify(r)
+	var refused *sigv4.Error
+	switch {
+	case errors.As(err, &refused):
+		refuse(w, http.StatusForbidden, refused.Code, refused.Message)
+		return
+	case err != nil:
+		s.cfg.Logger.ErrorContext(r.Context(), "an admin call could not be authenticated", "error", err)
+		refuse(w, http.StatusServiceUnavailable, "ServiceUnavailable", "Please try again.")
+		return
+	case identity.Anonymous:
+		refuse(w, http.StatusForbidden, "AccessDenied", "Sign the request with the root credentials (SigV4, service s3).")
+		return
+	case payload.DecodedLength != 0 || r.ContentLength != 0:
+		refuse(w, http.StatusBadRequest, "InvalidRequest", "No call of this API has a body.")
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	s.routes.ServeHTTP(w, r)
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, s.cfg.Status())
+}
+
+func (s *Server) scrub(w http.ResponseWriter, r *http.Request) {
+	s.cfg.Logger.InfoContext(r.Context(), "a scrub was asked for", "peer", r.RemoteAddr)
+	s.cfg.Scrub()
+	reply(w, http.StatusAccepted, map[string]string{"scrub": "under way"})
+}
+
+func refuse(w http.ResponseWriter, status int, code, message string) {
+	reply(w, status, map[string]string{"code": code, "message": message})
+}
+
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the client may be gone; there is nobody else to tell
+}
