@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"hash"
 	"io"
 	"slices"
 	"sort"
@@ -613,7 +612,7 @@ func (f *fakeEngine) ListUploads(_ context.Context, r object.ListUploadsRequest)
 	})
 	var page object.UploadsPage
 	for _, e := range all {
-		if e.Key < r.KeyAfter || e.Key == r.KeyAfter && e.UploadID <= r.UploadAfter {
+		if e.Key < r.KeyAfter || r.KeyAfter != "" && e.Key == r.KeyAfter && (r.UploadAfter == "" || e.UploadID <= r.UploadAfter) {
 			continue
 		}
 		if len(page.Entries) == r.Limit {
@@ -624,5 +623,3 @@ func (f *fakeEngine) ListUploads(_ context.Context, r object.ListUploadsRequest)
 	}
 	return page, nil
 }
-
-var _ hash.Hash = md5.New()

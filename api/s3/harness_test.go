@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/xml"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -203,5 +202,3 @@ func (b *bench) calls() []string {
 	defer b.engine.mu.Unlock()
 	return append([]string(nil), b.engine.calls...)
 }
-
-var _ = fmt.Sprint

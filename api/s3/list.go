@@ -159,11 +159,7 @@ func (c *call) writeEntries(x *xmlWriter, l *listing) {
 		if l.owner {
 			c.owner(x, "Owner")
 		}
-		class := e.StorageClass
-		if class == "" {
-			class = "STANDARD"
-		}
-		x.elem("StorageClass", class)
+		x.elem("StorageClass", storageClass(e.StorageClass))
 		x.b = append(x.b, "</Contents>"...)
 	}
 	if !prefixes {

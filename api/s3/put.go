@@ -20,7 +20,7 @@ func (c *call) putObject() error {
 	if err != nil {
 		return err
 	}
-	u, err := c.upload()
+	u, err := c.receive()
 	if err != nil {
 		return err
 	}
@@ -42,18 +42,18 @@ func (c *call) putObject() error {
 	return nil
 }
 
-// upload is a body of object bytes with the claims about it.
-type upload struct {
+// received is a body of object bytes with the claims about it.
+type received struct {
 	body     *payload
 	size     int64
 	md5      []byte
 	checksum *object.Checksum
 }
 
-// upload opens the body of PutObject or UploadPart and checks what can be told before its first
+// receive opens the body of PutObject or UploadPart and checks what can be told before its first
 // byte; only then does the client get its 100 Continue.
-func (c *call) upload() (upload, error) {
-	var u upload
+func (c *call) receive() (received, error) {
+	var u received
 	var err error
 	if u.md5, err = c.contentMD5(); err != nil {
 		return u, err

@@ -139,13 +139,24 @@ func (s *Server) end(c *call) {
 
 // rescue answers 500 after a panic if it still can; else the connection must be broken.
 func (s *Server) rescue(c *call, v any) (abort bool) {
-	c.err = fmt.Errorf("panic: %v", v)
-	s.cfg.Logger.LogAttrs(c.ctx, slog.LevelError, "a request panicked: this is a bug, please report it with this line",
-		slog.String("operation", c.route.op), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+	c.err = s.panicked(c, v)
 	defer func() { abort = recover() != nil }()
 	c.w.Header()["Connection"] = []string{"close"}
 	c.fail(c.err)
 	return false
+}
+
+// panicked logs a panic with its stack and makes an error of it.
+func (s *Server) panicked(c *call, v any) error {
+	s.cfg.Logger.LogAttrs(c.ctx, slog.LevelError, "a request panicked: this is a bug, please report it with this line",
+		slog.String("operation", c.route.op), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+	return fmt.Errorf("s3: panic: %v", v)
+}
+
+// logFailure writes what the server could not do for a part of a request.
+func (s *Server) logFailure(c *call, err error) {
+	s.cfg.Logger.LogAttrs(c.ctx, slog.LevelError, adviceFor(err),
+		slog.String("operation", c.route.op), slog.String("bucket", c.bucket), slog.String("error", err.Error()))
 }
 
 // log writes a line a request at debug. What the server could not do is written at error, with
