@@ -1,0 +1,401 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"holdfast/meta/fsm"
+	"holdfast/proto/metapb"
+)
+
+// applier carries out committed entries of all replicas on a drive, in order, from one goroutine.
+type applier struct {
+	l      *loop
+	kv     KV
+	mu     sync.Mutex
+	queue  []applyJob
+	spare  []applyJob
+	closed bool
+	wake   chan struct{}
+	done   chan struct{}
+
+	results []*metapb.Result // of a transaction
+	history history
+}
+
+// applyJob is what one Ready of one replica wants applied, or a snapshot to be swapped in.
+type applyJob struct {
+	r         *replica
+	entries   []*pb.Entry
+	configs   map[uint64]*groupConfig // by index of the entry that brings it
+	proposals []*proposal             // as long as entries, or nil
+	responses []*pb.Message
+	install   *installJob
+	drop      bool // forget the replica
+
+	next   int // the first entry not applied
+	failed error
+}
+
+// applyDone tells the loop. config is set when this drive's membership may have changed.
+type applyDone struct {
+	r         *replica
+	responses []*pb.Message
+	config    *groupConfig
+	install   *installJob
+	err       error // of the replica: it must stop
+	driveErr  error // of the KV: the drive must go out
+}
+
+// maxTxnBytes is where a transaction is committed, in bytes written. Badger takes about 2.4 MB
+// with memtables of 16 MiB; one command may write up to that by itself.
+const maxTxnBytes = 1 << 20
+
+func newApplier(l *loop) *applier {
+	return &applier{l: l, kv: l.drive.KV, wake: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+func (a *applier) push(j applyJob) {
+	a.mu.Lock()
+	a.queue = append(a.queue, j)
+	a.mu.Unlock()
+	a.signal()
+}
+
+func (a *applier) signal() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (a *applier) close() {
+	a.mu.Lock()
+	a.closed = true
+	a.mu.Unlock()
+	a.signal()
+	<-a.done
+}
+
+func (a *applier) take() (jobs []applyJob, closed bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clear(a.spare)
+	a.queue, a.spare = a.spare[:0], a.queue
+	return a.spare, a.closed
+}
+
+func (a *applier) run() {
+	defer close(a.done)
+	for range a.wake {
+		jobs, closed := a.take()
+		if closed {
+			for i := range jobs {
+				jobs[i].abandon()
+			}
+			return
+		}
+		if err := a.work(jobs); err != nil {
+			a.report(applyDone{driveErr: fmt.Errorf("replica: drive %s: apply: %w", a.l.drive.ID, err)})
+			for i := range jobs {
+				jobs[i].abandon()
+			}
+			return
+		}
+	}
+}
+
+// alone reports whether a job has transactions of its own.
+func (j *applyJob) alone() bool { return j.install != nil || j.drop }
+
+// abandon answers the waiters of a job that will not be done here.
+func (j *applyJob) abandon() {
+	for _, p := range j.proposals {
+		if p != nil {
+			p.lost()
+		}
+	}
+}
+
+func (a *applier) report(d applyDone) {
+	a.l.in.put(func(w *work) bool { w.applied = append(w.applied, d); return true })
+}
+
+// work carries out jobs, as many in a transaction as it takes.
+func (a *applier) work(jobs []applyJob) error {
+	for len(jobs) > 0 {
+		if j := &jobs[0]; j.alone() {
+			var err error
+			if j.drop {
+				err = a.forget(j.r)
+			} else {
+				err = a.swap(j)
+			}
+			if err != nil {
+				return err
+			}
+			jobs = jobs[1:]
+			continue
+		}
+		n := 1
+		for n < len(jobs) && !jobs[n].alone() {
+			n++
+		}
+		if err := a.apply(jobs[:n]); err != nil {
+			return err
+		}
+		jobs = jobs[n:]
+	}
+	return nil
+}
+
+// apply runs jobs of entries. When a command does not fit into the transaction any more,
+// everything is done again up to it: the state machine is pure.
+func (a *applier) apply(jobs []applyJob) error {
+	limit := -1
+	for len(jobs) > 0 {
+		if jobs[0].r.broken && jobs[0].failed == nil {
+			jobs = jobs[1:]
+			continue
+		}
+		done, err := a.transaction(jobs, limit)
+		if errors.Is(err, ErrTxnTooBig) && done > 0 {
+			limit = done
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		limit = -1
+		for len(jobs) > 0 && (jobs[0].next == len(jobs[0].entries) || jobs[0].failed != nil) {
+			a.finished(&jobs[0])
+			jobs = jobs[1:]
+		}
+	}
+	return nil
+}
+
+// finished tells the loop that a job is done.
+func (a *applier) finished(j *applyJob) {
+	d := applyDone{r: j.r, responses: j.responses, err: j.failed}
+	for _, e := range j.entries {
+		if c := j.configs[e.GetIndex()]; c != nil {
+			d.config = c
+		}
+	}
+	if j.failed != nil {
+		d.responses = nil
+		j.abandon()
+	}
+	a.report(d)
+}
+
+// transaction applies entries until it is full, at most limit if that is not negative, and commits
+// them with the applied index of each group. It returns how many; with ErrTxnTooBig nothing was
+// committed and that many would have fit.
+func (a *applier) transaction(jobs []applyJob, limit int) (int, error) {
+	txn := a.kv.Begin(true)
+	defer txn.Discard()
+	a.results = a.results[:0]
+	written, n := 0, 0
+	ends := make([]int, 0, len(jobs)) // jobs[i].next after this transaction
+	for i := range jobs {
+		j := &jobs[i]
+		if limit >= 0 && n >= limit || written > maxTxnBytes || j.r.broken {
+			break
+		}
+		s := &ranged{txn: txn, prefix: rangePrefix(j.r.rangeID.Load())}
+		k := j.next
+		for k < len(j.entries) && (limit < 0 || n < limit) && (k == j.next || written+s.written <= maxTxnBytes) {
+			res, err := a.applyEntry(s, j, j.entries[k])
+			if errors.Is(err, ErrTxnTooBig) && n > 0 {
+				return n, ErrTxnTooBig
+			}
+			if err != nil {
+				if n > 0 { // commit what is sound, then come back to it alone
+					return n, ErrTxnTooBig
+				}
+				if !errors.Is(err, fsm.ErrDamaged) {
+					return 0, err // the store's: the drive's matter
+				}
+				j.r.broken = true
+				j.failed = fmt.Errorf("replica: group %d: apply entry %d: %w", j.r.group, j.entries[k].GetIndex(), err)
+				return 0, nil
+			}
+			a.results = append(a.results, res)
+			k++
+			n++
+		}
+		last := j.entries[k-1]
+		if err := saveApplied(txn, j.r.group, j.r.id, entryID{last.GetIndex(), last.GetTerm()}); err != nil {
+			if errors.Is(err, ErrTxnTooBig) && n > 1 {
+				return n - 1, err
+			}
+			return 0, err
+		}
+		written += s.written + writeOverhead
+		ends = append(ends, k)
+	}
+	if err := txn.Commit(); err != nil {
+		return 0, fmt.Errorf("commit: %w", err)
+	}
+	a.publish(jobs, ends)
+	a.history.note(a.kv, jobs, ends, written)
+	return n, nil
+}
+
+// publish makes the effects of a committed transaction known, and answers who waits for them.
+func (a *applier) publish(jobs []applyJob, ends []int) {
+	results := a.results
+	for i, end := range ends {
+		j := &jobs[i]
+		entries := j.entries[j.next:end]
+		j.r.results.put(entries, results[:len(entries)])
+		j.r.applied.Store(entries[len(entries)-1].GetIndex())
+		if j.proposals != nil {
+			for k := range entries {
+				if p := j.proposals[j.next+k]; p != nil {
+					p.finish(outcome{result: results[k]})
+					j.proposals[j.next+k] = nil
+				}
+			}
+		}
+		results = results[len(entries):]
+		j.next = end
+	}
+}
+
+func (a *applier) applyEntry(s *ranged, j *applyJob, e *pb.Entry) (*metapb.Result, error) {
+	if e.GetType() != pb.EntryNormal {
+		c := j.configs[e.GetIndex()]
+		if c == nil {
+			return nil, nil
+		}
+		return &metapb.Result{}, saveConfig(s.txn, j.r.group, kvState{raftID: j.r.id, rangeID: j.r.rangeID.Load(), config: c})
+	}
+	if len(e.GetData()) == 0 {
+		return nil, nil
+	}
+	cmd, err := a.l.host.decoded.get(e)
+	if err != nil {
+		return nil, err
+	}
+	return a.l.cfg.Apply(s, j.r.group, e.GetIndex(), cmd)
+}
+
+// decodedSlots is the size of the cache of decoded commands. At 5,000 commands a second the
+// replicas of a group, a message apart, need far fewer.
+const decodedSlots = 512
+
+// decoded shares decoded commands between the replicas of a process: they apply the very same
+// entries, and all but the first find the command here. The state machine does not modify it.
+type decoded struct {
+	slots [decodedSlots]atomic.Pointer[decodedCommand]
+}
+
+type decodedCommand struct {
+	entry *pb.Entry // keeps the address taken
+	cmd   *metapb.Command
+}
+
+func (d *decoded) get(e *pb.Entry) (*metapb.Command, error) {
+	slot := &d.slots[(e.GetIndex()*31+uint64(len(e.GetData())))%decodedSlots]
+	if c := slot.Load(); c != nil && c.entry == e {
+		return c.cmd, nil
+	}
+	cmd := &metapb.Command{}
+	if err := proto.Unmarshal(e.GetData(), cmd); err != nil {
+		return nil, fmt.Errorf("decode command: %w: %w", fsm.ErrDamaged, err)
+	}
+	slot.Store(&decodedCommand{e, cmd})
+	return cmd, nil
+}
+
+// onStorageApply hands committed entries to the applier. Changes of configuration take effect on
+// raft here, being committed and durable on this drive, and in the KV when the applier gets there.
+func (l *loop) onStorageApply(r *replica, m *pb.Message) {
+	j := applyJob{r: r, entries: m.GetEntries(), responses: m.GetResponses()}
+	for _, e := range j.entries {
+		if e.GetType() == pb.EntryNormal {
+			continue
+		}
+		if c := l.changeConfig(r, e); c != nil {
+			if j.configs == nil {
+				j.configs = make(map[uint64]*groupConfig)
+			}
+			j.configs[e.GetIndex()] = c
+		}
+	}
+	j.proposals = r.claim(j.entries)
+	l.apply.push(j)
+}
+
+// changeConfig applies a committed change of configuration to raft. It returns nil for one that is
+// refused, by the same rule on every replica.
+func (l *loop) changeConfig(r *replica, e *pb.Entry) *groupConfig {
+	cc := &pb.ConfChangeV2{}
+	if e.GetType() != pb.EntryConfChangeV2 || proto.Unmarshal(e.GetData(), cc) != nil {
+		return nil
+	}
+	added, err := decodeAdded(cc.GetContext())
+	if err != nil {
+		return nil
+	}
+	for raftID := range added {
+		if raftID < r.config.next {
+			return nil // two proposers took the same ID; the second loses
+		}
+	}
+	for _, c := range cc.GetChanges() {
+		if t := c.GetType(); t != pb.ConfChangeRemoveNode && !r.config.has(c.GetNodeId()) {
+			if _, ok := added[c.GetNodeId()]; !ok {
+				return nil
+			}
+		}
+	}
+	r.config = r.config.with(r.node.ApplyConfChange(cc), added)
+	return r.config
+}
+
+// onApplied goes on after the applier.
+func (l *loop) onApplied(d *applyDone) error {
+	if d.driveErr != nil {
+		return d.driveErr
+	}
+	r := d.r
+	if r.gone {
+		return nil
+	}
+	if d.err != nil {
+		l.cfg.Logger.Error("replica stopped", "drive", l.drive.ID, "group", r.group, "error", d.err)
+		l.halt(r, d.err)
+		return nil
+	}
+	if d.install != nil {
+		l.installed(r, d.install)
+		return nil
+	}
+	for _, m := range d.responses {
+		l.respond(r, m)
+		if e := m.GetEntries(); len(e) > 0 {
+			r.stepped = max(r.stepped, e[len(e)-1].GetIndex())
+		}
+	}
+	r.releaseReads()
+	if r.termStart != 0 && r.applied.Load() >= r.termStart {
+		r.termStart = 0
+		l.host.settled(l, r)
+	}
+	if d.config != nil && !d.config.has(r.id) && r.config.gone(r.id) {
+		l.drop(r, "it was removed from the group")
+	}
+	return nil
+}
+
+var _ raft.Storage = (*storage)(nil)

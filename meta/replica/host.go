@@ -1,0 +1,366 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/raft/v3"
+
+	"holdfast/internal/id"
+	"holdfast/meta/fsm"
+	"holdfast/proto/metapb"
+)
+
+// Host runs the replicas of all drives of a process.
+type Host struct {
+	cfg       Config
+	transport Transport
+	loops     map[id.Drive]*loop // fixed once open
+	groups    []groupState       // by group
+	decoded   decoded
+
+	life   context.Context // ends with Close
+	cancel context.CancelFunc
+	ticked chan struct{} // closed when the ticker has ended
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and made anew when a leader changed
+	ended   map[id.Drive]error
+}
+
+// groupState is what requests need to know of a group.
+type groupState struct {
+	leader atomic.Pointer[leadership]
+}
+
+// leadership says that a replica here leads its group.
+type leadership struct {
+	l       *loop
+	r       *replica
+	raftID  uint64
+	term    uint64
+	settled bool // it has applied the first entry of its term
+}
+
+// Open recovers the replicas of the drives and sets them going. A drive that cannot be opened is
+// left out (see Status), and taken out by its Fail.
+func Open(ctx context.Context, cfg Config) (*Host, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	h := &Host{
+		cfg: cfg, loops: map[id.Drive]*loop{}, groups: make([]groupState, cfg.Groups+1),
+		ticked: make(chan struct{}), changed: make(chan struct{}), ended: map[id.Drive]error{},
+	}
+	h.life, h.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	h.transport = local{h}
+	if cfg.transport != nil {
+		h.transport = cfg.transport(h)
+	}
+	var wg sync.WaitGroup
+	for _, d := range cfg.Drives {
+		wg.Go(func() {
+			l, err := openLoop(h, d)
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			if err != nil {
+				cfg.Logger.Error("no replicas on this drive", "drive", d.ID, "error", err)
+				h.ended[d.ID] = err
+				return
+			}
+			h.loops[d.ID] = l
+		})
+	}
+	wg.Wait()
+	for id, err := range h.ended {
+		if d := h.handle(id); d.Fail != nil {
+			d.Fail(err)
+		}
+	}
+	for _, l := range h.loops {
+		l.start()
+	}
+	go h.ticks()
+	return h, nil
+}
+
+func (h *Host) handle(drive id.Drive) DriveHandle {
+	i := slices.IndexFunc(h.cfg.Drives, func(d DriveHandle) bool { return d.ID == drive })
+	return h.cfg.Drives[i]
+}
+
+// ticks is the clock of all loops.
+func (h *Host) ticks() {
+	defer close(h.ticked)
+	t := time.NewTicker(h.cfg.Tick)
+	defer t.Stop()
+	for {
+		select {
+		case <-h.life.Done():
+			return
+		case <-t.C:
+			for _, l := range h.loops {
+				l.in.tick()
+			}
+		}
+	}
+}
+
+// Close stops everything. What was proposed and not answered is failed; the drives are not closed.
+func (h *Host) Close() error {
+	var errs []error
+	for _, l := range h.loops {
+		l.in.call(func(l *loop) { l.stopping = true })
+	}
+	for _, l := range h.loops {
+		<-l.stopped
+	}
+	h.cancel()
+	<-h.ticked
+	for _, l := range h.loops {
+		<-l.swept
+		if err := l.log.Close(); err != nil && !h.isOut(l.drive.ID) {
+			errs = append(errs, fmt.Errorf("replica: drive %s: close raft log: %w", l.drive.ID, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (h *Host) isOut(drive id.Drive) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ended[drive] != nil
+}
+
+// loopOf is the loop of a drive, also of one that ended; nil if the drive is not here.
+func (h *Host) loopOf(drive id.Drive) *loop { return h.loops[drive] }
+
+// Deliver takes messages from other drives; all must be for the same one. Those for drives that
+// are not here go to Config.Transport.
+func (h *Host) Deliver(msgs []Message) {
+	if len(msgs) == 0 {
+		return
+	}
+	if l := h.loopOf(msgs[0].To); l != nil {
+		l.in.send(msgs)
+	} else if h.cfg.Transport != nil {
+		h.cfg.Transport.Send(msgs)
+	}
+}
+
+// broadcast wakes all who wait for a change of leaders.
+func (h *Host) broadcast() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(h.changed)
+	h.changed = make(chan struct{})
+}
+
+// Changed returns a channel that is closed when the next leader changes.
+func (h *Host) Changed() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.changed
+}
+
+func (h *Host) leads(l *loop, r *replica) {
+	h.groups[r.group].leader.Store(&leadership{l: l, r: r, raftID: r.id, term: r.hard.term})
+	h.broadcast()
+}
+
+func (h *Host) resigns(l *loop, r *replica) {
+	g := &h.groups[r.group]
+	if old := g.leader.Load(); old != nil && old.r == r {
+		g.leader.CompareAndSwap(old, nil)
+		h.broadcast()
+	}
+}
+
+func (h *Host) settled(l *loop, r *replica) {
+	g := &h.groups[r.group]
+	if old := g.leader.Load(); old != nil && old.r == r && !old.settled {
+		now := *old
+		now.settled = true
+		g.leader.CompareAndSwap(old, &now)
+		h.broadcast()
+	}
+}
+
+// loopEnded notes that a drive has no replicas any more. The others need not wait for a timeout to
+// find new leaders.
+func (h *Host) loopEnded(ended *loop, err error) {
+	if err == nil {
+		return
+	}
+	h.mu.Lock()
+	h.ended[ended.drive.ID] = err
+	h.mu.Unlock()
+	for _, l := range h.loops {
+		if l != ended {
+			l.in.call(func(l *loop) { l.abandonDrive(ended.drive.ID) })
+		}
+	}
+	h.broadcast()
+}
+
+// abandonDrive forgets leaders on a drive that is out, and campaigns by rank.
+func (l *loop) abandonDrive(drive id.Drive) {
+	for _, r := range l.replicas {
+		if r.lead != raft.None && r.config.members[r.lead] == drive {
+			if err := r.node.ForgetLeader(); err != nil {
+				continue
+			}
+			l.campaignByRank(r)
+			l.touch(r)
+		}
+	}
+}
+
+// Groups is the number of object groups.
+func (h *Host) Groups() uint32 { return h.cfg.Groups }
+
+// leader is who leads a group from here, or nil.
+func (h *Host) leader(group uint32) *leadership {
+	if int(group) >= len(h.groups) {
+		return nil
+	}
+	return h.groups[group].leader.Load()
+}
+
+// Propose sends an encoded command through the group's log and returns what it came to. Errors:
+// ErrNotLeader and ErrOverloaded (nothing happened), *UnknownError, or ctx's (may have happened).
+func (h *Host) Propose(ctx context.Context, group uint32, data []byte) (*metapb.Result, error) {
+	if len(data) == 0 || len(data) > MaxCommand {
+		return nil, fmt.Errorf("replica: command of %d bytes", len(data))
+	}
+	return h.propose(ctx, newProposal(group, data))
+}
+
+func (h *Host) propose(ctx context.Context, p *proposal) (*metapb.Result, error) {
+	lead := h.leader(p.group)
+	if lead == nil {
+		return nil, ErrNotLeader
+	}
+	taken, open := lead.l.in.propose(p)
+	if !open {
+		return nil, ErrNotLeader
+	}
+	if !taken {
+		return nil, ErrOverloaded
+	}
+	select {
+	case o := <-p.done:
+		return o.result, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// confirm returns the leader's replica after it was confirmed to lead, with everything applied that
+// had been committed when confirm was called.
+func (h *Host) confirm(ctx context.Context, group uint32) (*leadership, error) {
+	lead := h.leader(group)
+	if lead == nil {
+		return nil, ErrNotLeader
+	}
+	q := &read{group: group, done: make(chan readOutcome, 1)}
+	taken, open := lead.l.in.read(q)
+	if !open {
+		return nil, ErrNotLeader
+	}
+	if !taken {
+		return nil, ErrOverloaded
+	}
+	select {
+	case o := <-q.done:
+		if o.err != nil {
+			return nil, o.err
+		}
+		if o.replica != lead.r {
+			return nil, ErrReadLost
+		}
+		return lead, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Ask answers a query: linearizable, from one read transaction at the leader's replica.
+func (h *Host) Ask(ctx context.Context, group uint32, q *metapb.Query) (*metapb.Answer, error) {
+	lead, err := h.confirm(ctx, group)
+	if err != nil {
+		return nil, err
+	}
+	var a *metapb.Answer
+	err = lead.l.view(lead.r, func(s fsm.Reader) (err error) {
+		a, err = h.cfg.Answer(s, group, q)
+		return err
+	})
+	return a, err
+}
+
+// view runs f on the replica's range as it is now.
+func (l *loop) view(r *replica, f func(fsm.Reader) error) error {
+	for {
+		rangeID := r.rangeID.Load()
+		txn := l.drive.KV.Begin(false)
+		if r.rangeID.Load() != rangeID { // swapped in between: what txn sees of either is not sure
+			txn.Discard()
+			continue
+		}
+		defer txn.Discard()
+		return f(&ranged{txn: txn, prefix: rangePrefix(rangeID)})
+	}
+}
+
+// Outcome finds out what became of a proposal after an UnknownError: its result; or known and no
+// result if it is certain that it never takes effect; or not known, if that is too long ago.
+func (h *Host) Outcome(ctx context.Context, u *UnknownError) (result *metapb.Result, known bool, err error) {
+	if u.Index == 0 {
+		return nil, false, nil
+	}
+	lead, err := h.confirm(ctx, u.Group)
+	if err != nil {
+		return nil, false, err
+	}
+	if lead.term <= u.Term {
+		return nil, false, ErrNotLeader // not yet replaced
+	}
+	kept, found := lead.r.results.at(u.Index)
+	switch {
+	case found && kept.at.term == u.Term:
+		return kept.result, true, nil
+	case found:
+		return nil, true, nil // another entry took its place
+	case lead.r.applied.Load() < u.Index:
+		// The leader has committed an entry of its own, later term below this index: nothing of an
+		// earlier term can follow it.
+		return nil, true, nil
+	}
+	return nil, false, nil
+}
+
+// WaitReady returns when every group has a leader here that can answer.
+func (h *Host) WaitReady(ctx context.Context) error {
+	for {
+		changed := h.Changed()
+		ready := true
+		for i := range h.groups {
+			lead := h.groups[i].leader.Load()
+			ready = ready && lead != nil && lead.settled
+		}
+		if ready {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,215 @@
+package replica
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+	"time"
+
+	"holdfast/node/drive/log"
+)
+
+// memDisk is what is left of a raft log when its memLog is gone.
+type memDisk struct {
+	mu       sync.Mutex
+	records  []memRecord
+	segment  uint64
+	used     int64
+	perSeg   int64
+	damaged  bool
+	syncTime func() time.Duration
+	opened   *memLog
+	syncs    int
+	// lieAboutSync makes records be acknowledged before they are kept: a planted bug.
+	lieAboutSync bool
+}
+
+type memRecord struct {
+	pos     log.Pos
+	kind    uint8
+	payload []byte
+}
+
+func newMemDisk() *memDisk {
+	return &memDisk{segment: 1, perSeg: 1 << 30, syncTime: func() time.Duration { return 0 }}
+}
+
+func (d *memDisk) open(replay Replay) (Log, error) {
+	d.mu.Lock()
+	records, damaged := d.records, d.damaged
+	d.mu.Unlock()
+	for i, r := range records {
+		if damaged && i == len(records)/2 {
+			return nil, fmt.Errorf("%w: as the test wants", log.ErrDamaged)
+		}
+		if err := replay(r.pos, r.kind, bytes.Clone(r.payload)); err != nil {
+			return nil, err
+		}
+	}
+	l := &memLog{disk: d, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
+	d.mu.Lock()
+	d.opened = l
+	d.mu.Unlock()
+	go l.run()
+	return l, nil
+}
+
+func (d *memDisk) reset() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.records, d.damaged = nil, false
+	return nil
+}
+
+// crash loses what was not synced and fails what is asked from now on.
+func (d *memDisk) crash() {
+	d.mu.Lock()
+	l := d.opened
+	d.mu.Unlock()
+	if l != nil {
+		l.mu.Lock()
+		l.dead = true
+		l.mu.Unlock()
+	}
+}
+
+// memLog is a Log whose writer takes a while for each sync.
+type memLog struct {
+	disk    *memDisk
+	mu      sync.Mutex
+	queue   []memEntry
+	dead    bool
+	closed  bool
+	wake    chan struct{}
+	stopped chan struct{}
+}
+
+type memEntry struct {
+	kind    uint8
+	payload []byte
+	done    func(log.Pos, error)
+}
+
+func (l *memLog) Append(kind uint8, payload [][]byte, done func(log.Pos, error)) {
+	e := memEntry{kind, bytes.Join(payload, nil), done}
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		done(log.Pos{}, log.ErrClosed)
+		return
+	}
+	l.queue = append(l.queue, e)
+	l.mu.Unlock()
+	l.signal()
+}
+
+func (l *memLog) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (l *memLog) run() {
+	defer close(l.stopped)
+	for range l.wake {
+		l.mu.Lock()
+		all, closed := l.queue, l.closed
+		l.queue = nil
+		l.mu.Unlock()
+		if len(all) > 0 {
+			l.sync(all)
+		}
+		if closed {
+			return
+		}
+	}
+}
+
+func (l *memLog) sync(all []memEntry) {
+	d := l.disk
+	if d.lieAboutSync {
+		go func() { time.Sleep(50 * time.Millisecond); l.keep(all) }()
+		for _, e := range all {
+			e.done(log.Pos{Segment: 1}, nil)
+		}
+		return
+	}
+	if t := d.syncTime(); t > 0 {
+		time.Sleep(t)
+	}
+	positions, err := l.keep(all)
+	for i, e := range all {
+		if err != nil {
+			e.done(log.Pos{}, err)
+		} else {
+			e.done(positions[i], nil)
+		}
+	}
+}
+
+func (l *memLog) keep(all []memEntry) ([]log.Pos, error) {
+	l.mu.Lock()
+	dead := l.dead
+	l.mu.Unlock()
+	if dead {
+		return nil, errCrashed
+	}
+	d := l.disk
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.syncs++
+	var positions []log.Pos
+	for _, e := range all {
+		if d.used > d.perSeg {
+			d.segment, d.used = d.segment+1, 0
+		}
+		p := log.Pos{Segment: d.segment, Offset: d.used}
+		d.records = append(d.records, memRecord{p, e.kind, e.payload})
+		d.used += int64(len(e.payload)) + 40
+		positions = append(positions, p)
+	}
+	return positions, nil
+}
+
+func (l *memLog) Read(p log.Pos, _ []byte) (uint8, []byte, error) {
+	l.disk.mu.Lock()
+	defer l.disk.mu.Unlock()
+	for _, r := range l.disk.records {
+		if r.pos == p {
+			return r.kind, bytes.Clone(r.payload), nil
+		}
+	}
+	return 0, nil, fmt.Errorf("no record at %s", p)
+}
+
+func (l *memLog) Segments() []log.SegmentInfo {
+	l.disk.mu.Lock()
+	defer l.disk.mu.Unlock()
+	var out []log.SegmentInfo
+	for _, r := range l.disk.records {
+		if n := len(out); n == 0 || out[n-1].ID != r.pos.Segment {
+			out = append(out, log.SegmentInfo{ID: r.pos.Segment, Sealed: r.pos.Segment != l.disk.segment})
+		}
+		out[len(out)-1].Bytes += int64(len(r.payload)) + 40
+	}
+	return out
+}
+
+func (l *memLog) RemoveBefore(segment uint64) error {
+	l.disk.mu.Lock()
+	defer l.disk.mu.Unlock()
+	for len(l.disk.records) > 0 && l.disk.records[0].pos.Segment < segment {
+		l.disk.records = l.disk.records[1:]
+	}
+	return nil
+}
+
+func (l *memLog) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.signal()
+	<-l.stopped
+	return nil
+}

@@ -1,0 +1,354 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"holdfast/node/drive/log"
+)
+
+// found is what a raft log says of one group's replica.
+type found struct {
+	raftID  uint64
+	st      storage
+	config  []byte // at the base
+	hard    hardState
+	dropped bool
+	started bool // there is more than the initial section
+}
+
+// recovery gathers what a drive's log says while it is replayed.
+type recovery struct {
+	drive  DriveHandle
+	groups map[uint32]*found
+	dead   map[uint32]uint64
+	// newest is, by group, what the KV has: entries up to its applied index need no memory.
+	newest map[uint32]*kvState
+	cache  int
+}
+
+func (r *recovery) record(pos log.Pos, kind uint8, payload []byte) error {
+	if kind != kindSections {
+		return fmt.Errorf("%w: kind %d at %s", errRecord, kind, pos)
+	}
+	return decodeRecord(payload, func(s *section) error { return r.section(pos, s) })
+}
+
+func (r *recovery) section(pos log.Pos, s *section) error {
+	if s.flags&isDropped != 0 {
+		r.dead[s.group] = max(r.dead[s.group], s.raftID)
+		if g := r.groups[s.group]; g != nil && g.raftID <= s.raftID {
+			delete(r.groups, s.group)
+		}
+		return nil
+	}
+	if s.raftID <= r.dead[s.group] {
+		return nil // written before it was dropped, carried behind by a rewrite
+	}
+	g := r.groups[s.group]
+	if s.flags&hasBase != 0 {
+		if g == nil || g.raftID != s.raftID {
+			g = &found{raftID: s.raftID}
+			r.groups[s.group] = g
+		} else {
+			g.started = true
+		}
+		g.st.reset(s.base)
+		g.st.cacheLimit = r.cache
+		g.config = slices.Clone(s.config)
+	}
+	if g == nil || g.raftID != s.raftID {
+		return fmt.Errorf("%w: group %d: raft ID %d begins without a base at %s", errRecord, s.group, s.raftID, pos)
+	}
+	if s.flags&hasHard != 0 {
+		g.hard, g.st.hardPos = s.hard, pos
+	}
+	if len(s.entries) > 0 {
+		g.started = true
+		return r.entries(g, pos, s)
+	}
+	if s.hard.term > initialTerm {
+		g.started = true
+	}
+	return nil
+}
+
+func (r *recovery) entries(g *found, pos log.Pos, s *section) error {
+	var applied uint64
+	if kv := r.newest[s.group]; kv != nil && kv.raftID == s.raftID {
+		applied = kv.applied.index
+	}
+	entries := make([]*pb.Entry, len(s.entries))
+	for i, e := range s.entries {
+		var data []byte
+		if e.id.index > applied { // will be applied: keep it if there is room
+			data = slices.Clone(e.data)
+		}
+		entries[i] = newEntry(e.typ, e.id, data)
+	}
+	if err := g.st.append(entries); err != nil {
+		return fmt.Errorf("%w: group %d at %s: %w", errRecord, s.group, pos, err)
+	}
+	for i, e := range s.entries {
+		g.st.ref(e.id.index).size = uint32(len(e.data))
+		g.st.placed(e.id, pos, e.offset)
+		if e.id.index <= applied {
+			entries[i] = nil
+		}
+	}
+	g.st.dropHollow(applied)
+	g.st.shrink()
+	return nil
+}
+
+// dropHollow forgets cached entries up to index, whose data were not kept.
+func (s *storage) dropHollow(index uint64) {
+	for len(s.cache) > 0 && s.cacheFirst() <= index {
+		s.cacheBytes -= len(s.cache[0].GetData())
+		s.cache = s.cache[1:]
+	}
+}
+
+// initialTerm is the term of the base of a new group.
+const initialTerm = 1
+
+// errLost: the log and the KV do not fit together any more; the replica must not vote again.
+var errLost = errors.New("replica: log or state lost")
+
+// merge joins what the log and the KV say into where the replica stands. st is what the KV holds
+// or, for a replica whose KV state was never flushed, the base of its log.
+func (g *found) merge(kv *kvState) (*kvState, error) {
+	st := kv
+	if st == nil || st.raftID != g.raftID {
+		config, err := decodeConfig(g.config)
+		if err != nil {
+			return nil, err
+		}
+		if g.st.base.index > 1 {
+			return nil, fmt.Errorf("%w: the log begins behind %d and the KV has no state", errLost, g.st.base.index)
+		}
+		st = &kvState{raftID: g.raftID, applied: g.st.base, config: config}
+	}
+	if st.applied.index < g.st.base.index {
+		return nil, fmt.Errorf("%w: applied %d, the log begins behind %d", errLost, st.applied.index, g.st.base.index)
+	}
+	// A snapshot was swapped in and flushed, but the record of it is not in the log.
+	if term, err := g.st.Term(st.applied.index); err != nil || term != st.applied.term {
+		g.st.reset(st.applied)
+	}
+	// The commit index is persisted lazily, and the term of a snapshot with its record.
+	g.hard.commit = min(max(g.hard.commit, st.applied.index), g.st.last())
+	if last, _ := g.st.Term(g.st.last()); g.hard.term < last {
+		g.hard.term, g.hard.vote = last, 0
+	}
+	return st, nil
+}
+
+// openLoop recovers the replicas of a drive and returns its loop, not yet running.
+func openLoop(h *Host, d DriveHandle) (*loop, error) {
+	l := newLoop(h, d)
+	kv, ranges, err := readKV(d.KV, h.cfg.Groups)
+	if err != nil {
+		return nil, fmt.Errorf("replica: drive %s: read state: %w", d.ID, err)
+	}
+	rec := &recovery{drive: d, groups: map[uint32]*found{}, dead: map[uint32]uint64{}, newest: kv, cache: h.cfg.CacheBytes}
+	if l.log, err = d.OpenLog(rec.record); err != nil {
+		if l.log, err = replaceLog(h, d, rec, err); err != nil {
+			return nil, err
+		}
+	}
+	l.dead = rec.dead
+	for _, rangeID := range ranges {
+		l.nextRange.Store(max(l.nextRange.Load(), rangeID))
+	}
+	for _, st := range kv {
+		l.nextRange.Store(max(l.nextRange.Load(), st.rangeID))
+	}
+	owned := map[uint64]bool{}
+	for group, g := range rec.groups {
+		st, err := g.merge(kv[group])
+		if err == nil {
+			err = l.restore(group, g, st)
+		}
+		if err != nil {
+			h.cfg.Logger.Error("replica lost", "drive", d.ID, "group", group, "raft_id", g.raftID, "error", err)
+			l.bury(group, g.raftID)
+			continue
+		}
+		owned[l.replicas[group].rangeID.Load()] = true
+	}
+	for group, st := range kv { // a state without a log is a replica that forgot its votes
+		if g := rec.groups[group]; g == nil || g.raftID < st.raftID {
+			if rec.dead[group] < st.raftID {
+				h.cfg.Logger.Error("replica without a raft log", "drive", d.ID, "group", group, "raft_id", st.raftID)
+				l.bury(group, st.raftID)
+			}
+		}
+	}
+	l.orphans = slices.DeleteFunc(ranges, func(r uint64) bool { return owned[r] })
+	return l, nil
+}
+
+// replaceLog begins a new log in the place of a damaged one. All replicas on the drive are dead:
+// what they voted for cannot be told any more.
+func replaceLog(h *Host, d DriveHandle, rec *recovery, cause error) (Log, error) {
+	if d.ResetLog == nil || !errors.Is(cause, log.ErrDamaged) && !errors.Is(cause, errRecord) {
+		return nil, fmt.Errorf("replica: drive %s: open raft log: %w", d.ID, cause)
+	}
+	h.cfg.Logger.Error("raft log damaged: its replicas are given up", "drive", d.ID, "error", cause)
+	if err := d.ResetLog(); err != nil {
+		return nil, fmt.Errorf("replica: drive %s: reset raft log: %w", d.ID, err)
+	}
+	for group, g := range rec.groups {
+		rec.newest[group] = &kvState{raftID: g.raftID} // to be buried
+	}
+	rec.groups, rec.dead = map[uint32]*found{}, map[uint32]uint64{}
+	return d.OpenLog(rec.record)
+}
+
+func readKV(kv KV, groups uint32) (map[uint32]*kvState, []uint64, error) {
+	txn := kv.Begin(false)
+	defer txn.Discard()
+	states := map[uint32]*kvState{}
+	for group := range groups + 1 {
+		st, err := loadState(txn, group)
+		if err != nil {
+			return nil, nil, err
+		}
+		if st != nil {
+			states[group] = st
+		}
+	}
+	return states, rangeIDs(txn), nil
+}
+
+// restore makes the replica.
+func (l *loop) restore(group uint32, g *found, st *kvState) error {
+	r := &replica{group: group, id: g.raftID, st: &g.st, hard: g.hard, kept: g.hard, config: st.config, baseConfig: g.config}
+	r.st.log, r.st.snapshot = l.log, r.makeSnapshot
+	r.applied.Store(st.applied.index)
+	r.stepped = st.applied.index
+	if st.rangeID == 0 {
+		st.rangeID = l.newRange()
+		if err := l.storeState(group, *st); err != nil {
+			return err
+		}
+	}
+	r.rangeID.Store(st.rangeID)
+	if err := r.newNode(l.cfg, st.applied.index); err != nil {
+		return err
+	}
+	l.replicas[group] = r
+	l.touch(r)
+	return nil
+}
+
+func (l *loop) storeState(group uint32, st kvState) error {
+	txn := l.drive.KV.Begin(true)
+	defer txn.Discard()
+	if err := saveState(txn, group, st); err != nil {
+		return err
+	}
+	return txn.Commit()
+}
+
+// bury notes that a raft ID is dead on this drive, in the log and in the KV.
+func (l *loop) bury(group uint32, raftID uint64) {
+	l.dead[group] = max(l.dead[group], raftID)
+	l.deadPos = 0
+	b := l.current()
+	b.record.begin(&section{flags: isDropped, group: group, raftID: l.dead[group]}, 0)
+	l.apply.push(applyJob{r: &replica{group: group, id: raftID}, drop: true})
+}
+
+// drop ends a replica on this drive for good.
+func (l *loop) drop(r *replica, why string) {
+	l.cfg.Logger.Info("replica dropped", "drive", l.drive.ID, "group", r.group, "raft_id", r.id, "why", why)
+	l.silence(r)
+	l.bury(r.group, r.id)
+}
+
+// silence takes a replica out of all that goes on; its data stay.
+func (l *loop) silence(r *replica) {
+	if r.leads() {
+		l.host.resigns(l, r)
+	}
+	r.abandon()
+	for _, c := range r.confirmed {
+		c.fail()
+	}
+	r.gone, r.state, r.confirmed = true, 0, nil
+	delete(l.replicas, r.group)
+}
+
+func (c *confirmedReads) fail() {
+	for _, q := range c.reads {
+		q.finish(readOutcome{err: ErrReadLost})
+	}
+}
+
+// halt stops a replica whose state machine found damage. It votes no more, until a new one takes
+// its place; its data stay, as the fault may be ours.
+func (l *loop) halt(r *replica, err error) {
+	l.silence(r)
+	l.halted[r.group] = haltedReplica{r.id, err}
+}
+
+type haltedReplica struct {
+	raftID uint64
+	err    error
+}
+
+// forget deletes what the KV says of a dropped replica, unless that is of a newer one already.
+func (a *applier) forget(r *replica) error {
+	txn := a.kv.Begin(true)
+	defer txn.Discard()
+	st, err := loadState(txn, r.group)
+	if err != nil || st == nil || st.raftID > r.id {
+		return err
+	}
+	for _, key := range [][]byte{configKey(r.group), appliedKey(r.group)} {
+		if err := txn.Delete(key); err != nil {
+			return err
+		}
+	}
+	if err := txn.Commit(); err != nil {
+		return err
+	}
+	a.l.sweep(st.rangeID)
+	return nil
+}
+
+// begin makes an empty replica for a message, if it is from a leader to its new learner. old is
+// the replica with a lower raft ID that is here still.
+func (l *loop) begin(m *Message, old *replica) *replica {
+	to := m.Raft.GetTo()
+	switch m.Raft.GetType() {
+	case pb.MsgApp, pb.MsgHeartbeat, pb.MsgSnap:
+	default:
+		return nil
+	}
+	if !m.Learner || to <= l.dead[m.Group] || m.Group > l.cfg.Groups {
+		return nil
+	}
+	if old != nil {
+		l.drop(old, "a new replica takes its place")
+	}
+	if h, ok := l.halted[m.Group]; ok {
+		delete(l.halted, m.Group)
+		l.bury(m.Group, h.raftID)
+	}
+	r := &replica{group: m.Group, id: to, config: emptyConfig(), st: &storage{log: l.log, cacheLimit: l.cfg.CacheBytes}}
+	r.st.snapshot = r.makeSnapshot
+	if err := r.newNode(l.cfg, 0); err != nil {
+		l.cfg.Logger.Error("replica not begun", "drive", l.drive.ID, "group", m.Group, "error", err)
+		return nil
+	}
+	l.replicas[m.Group] = r
+	l.cfg.Logger.Info("replica begun", "drive", l.drive.ID, "group", m.Group, "raft_id", to)
+	l.write(r, &pb.Message{}, &entryID{})
+	return r
+}

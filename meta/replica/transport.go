@@ -1,0 +1,56 @@
+package replica
+
+import (
+	"context"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"holdfast/internal/id"
+)
+
+// Message goes from a replica of a group on one drive to another on another drive. What it points to is
+// shared by sender and receivers and is never changed.
+type Message struct {
+	Group    uint32
+	From, To id.Drive
+	// Learner says that To is a learner to the sender: only then may the receiver begin an empty
+	// replica with the raft ID that the message is for.
+	Learner bool
+	// Gone, if not 0, says that this raft ID of To left the group for good. Raft is nil then.
+	Gone uint64
+	Raft *pb.Message
+
+	staged *stagedRange // with a MsgSnap: what the chunks before it brought
+}
+
+// Transport carries messages between drives.
+type Transport interface {
+	// Send takes messages that are all for one drive. It must not block; it may drop,
+	// duplicate and reorder.
+	Send(msgs []Message)
+	// Stream carries a snapshot: head and the chunks that next returns until io.EOF. It returns
+	// when the receiver has all of it, and passed the message in head to its replica.
+	Stream(ctx context.Context, head SnapshotHead, next func() ([]byte, error)) error
+}
+
+// messageOverhead is what a message is counted as besides its entries, in bytes.
+const messageOverhead = 256
+
+func (m *Message) size() int {
+	n := messageOverhead
+	if m.Raft != nil {
+		for _, e := range m.Raft.Entries {
+			n += len(e.GetData())
+		}
+	}
+	return n
+}
+
+// local delivers to the drives of this process.
+type local struct{ h *Host }
+
+func (t local) Send(msgs []Message) { t.h.Deliver(msgs) }
+
+func (t local) Stream(ctx context.Context, head SnapshotHead, next func() ([]byte, error)) error {
+	return t.h.Receive(ctx, head, next)
+}

@@ -1,0 +1,153 @@
+package replica
+
+// trimmer is the loop's state of cutting its log.
+type trimmer struct {
+	next    uint64 // tick of the next look
+	rewrote uint64 // batch with what was written forward; nothing is cut until it is durable
+	cut     uint64 // segment below which the log was asked to be cut
+	stuck   int    // looks in a row at which the KV held it up
+}
+
+const (
+	// trimTicks is how often the log is looked at.
+	trimTicks = 10
+	// maxRewriteBytes is what is written forward at once to free old segments.
+	maxRewriteBytes = 4 << 20
+	// stuckLooks is how many looks the KV may hold up a log twice its size before its memtable
+	// is pushed out.
+	stuckLooks = 10
+)
+
+// maintain runs at every tick.
+func (l *loop) maintain() {
+	if l.tick < l.trim.next {
+		return
+	}
+	l.trim.next = l.tick + trimTicks
+	l.compact()
+	l.cutLog()
+}
+
+// compact forgets entries that neither this drive nor, probably, a follower needs.
+func (l *loop) compact() {
+	l.apply.history.flushed(l.drive.KV.Flushed(), func(r *replica, index uint64) { r.flushed = max(r.flushed, index) })
+	for _, r := range l.replicas {
+		if keep := l.cfg.KeepEntries; !r.installing && r.stepped > keep {
+			r.st.compact(min(r.flushed, r.stepped-keep))
+		}
+	}
+}
+
+// cutLog removes old segments. A replica that was idle has its hard state and its few entries in
+// them: these are written again at the end of the log first.
+func (l *loop) cutLog() {
+	if l.trim.rewrote > l.durable {
+		return
+	}
+	segments := l.log.Segments()
+	var total int64
+	for _, s := range segments {
+		if s.Sealed {
+			total += s.Bytes
+		}
+	}
+	var cut uint64 // the first segment to stay
+	for _, s := range segments {
+		if !s.Sealed || total <= l.cfg.LogBytes {
+			cut = s.ID
+			break
+		}
+		total -= s.Bytes
+	}
+	if cut == 0 || cut <= l.trim.cut {
+		return
+	}
+	pinned, size := l.pinned(cut)
+	if len(pinned) == 0 && (len(l.dead) == 0 || l.deadPos >= cut) {
+		l.trim.cut, l.trim.stuck = cut, 0
+		select {
+		case l.cuts <- cut:
+		default:
+			l.trim.cut = 0 // the janitor is busy: again next time
+		}
+		return
+	}
+	if size > maxRewriteBytes {
+		l.heldUp()
+		return
+	}
+	l.rewrite(pinned)
+}
+
+// pinned are the replicas that need something before segment cut, and the bytes of their entries,
+// after everything flushed was forgotten.
+func (l *loop) pinned(cut uint64) ([]*replica, int64) {
+	var out []*replica
+	var size int64
+	for _, r := range l.replicas {
+		if r.st.oldest().Segment >= cut || r.installing {
+			continue
+		}
+		r.st.compact(min(r.flushed, r.stepped))
+		if r.st.oldest().Segment < cut {
+			out = append(out, r)
+			size += r.st.bytes
+		}
+	}
+	return out, size
+}
+
+// heldUp: the KV has not flushed for long what the log still holds. That takes many commands of
+// little effect. The memtable is pushed out.
+func (l *loop) heldUp() {
+	l.trim.stuck++
+	if l.trim.stuck < stuckLooks {
+		return
+	}
+	l.trim.stuck = 0
+	l.apply.history.now(l.drive.KV)
+	read := l.drive.KV.Begin(false)
+	version := read.Version()
+	read.Discard()
+	go func() {
+		if err := l.drive.KV.Flush(l.host.life, version); err != nil {
+			l.cfg.Logger.Warn("memtable not pushed out", "drive", l.drive.ID, "error", err)
+		}
+	}()
+}
+
+// rewrite puts the state of replicas, and which ones are dead, at the end of the log.
+func (l *loop) rewrite(pinned []*replica) {
+	for _, r := range pinned {
+		entries, err := r.st.Entries(r.st.base.index+1, r.st.last()+1, maxRewriteBytes*2)
+		if r.st.last() == r.st.base.index {
+			entries, err = nil, nil
+		}
+		if err != nil || len(entries) != len(r.st.refs) {
+			l.cfg.Logger.Warn("log not rewritten", "drive", l.drive.ID, "group", r.group, "error", err)
+			return
+		}
+		b := l.current()
+		r.kept = r.hard
+		s := section{
+			flags: hasBase | hasConfig | hasHard, group: r.group, raftID: r.id, hard: r.hard,
+			base: r.st.base, config: r.baseConfig,
+		}
+		b.record.begin(&s, len(entries))
+		part := sectionPart{r: r, hard: true}
+		for _, e := range entries {
+			part.entries = append(part.entries, placedEntry{entryID{e.GetIndex(), e.GetTerm()}, b.record.entry(e)})
+		}
+		b.parts = append(b.parts, part)
+		r.lastSeq, l.trim.rewrote = b.seq, b.seq
+		if b.record.size >= maxRecordBytes {
+			l.submit()
+		}
+	}
+	b := l.current()
+	for group, raftID := range l.dead {
+		b.record.begin(&section{flags: isDropped, group: group, raftID: raftID}, 0)
+	}
+	b.dead = true
+	l.trim.rewrote = b.seq
+}
