@@ -1,0 +1,209 @@
+package fsm
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"holdfast/proto/metapb"
+)
+
+// How the scripts write records down.
+
+func describeResult(r *metapb.Result) string {
+	out := "ok"
+	if r.Kind != 0 {
+		out = fmt.Sprintf("kind %d: %s", r.Kind, r.Message)
+	}
+	if r.Manifest != nil {
+		out += " " + describeManifest(r.Manifest)
+	}
+	if r.Bucket != nil {
+		out += " " + describeBucket(r.Bucket)
+	}
+	return out + flags("", "found", r.Found, "made-or-removed-marker", r.DeleteMarker)
+}
+
+// flags joins the names of those pairs (name, bool) that are set.
+func flags(sep string, pairs ...any) (out string) {
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1].(bool) {
+			out += sep + " " + pairs[i].(string)
+		}
+	}
+	return out
+}
+
+func describeManifest(m *metapb.Manifest) string {
+	out := fmt.Sprintf("%s@%d", nameOf(m.VersionId), m.Sequence) + flags("", "null", m.NullVersion, "marker", m.DeleteMarker, "sealed", m.Envelope != nil, "multipart", m.Multipart)
+	if !m.DeleteMarker {
+		out += fmt.Sprintf(" size=%d etag=%s", m.Size, m.Etag)
+	}
+	out += fmt.Sprintf(" t=%d", m.ModifiedMs)
+	for _, p := range m.Parts {
+		out += " " + describePart(p)
+	}
+	return out
+}
+
+func describePart(p *metapb.Part) string {
+	out := fmt.Sprintf("[%d %s size=%d", p.Number, p.Etag, p.Size)
+	if len(p.Inline) > 0 {
+		out += " inline"
+	}
+	if len(p.DataId) > 0 {
+		out += " " + nameOf(p.DataId)
+	}
+	if p.Placement != nil {
+		out += " on " + describeDrives(p.Placement)
+	}
+	return out + "]"
+}
+
+func describeDrives(p *metapb.Placement) string {
+	var names []string
+	for _, d := range p.GetDrives() {
+		names = append(names, nameOf(d))
+	}
+	return strings.Join(names, "")
+}
+
+func describeBucket(b *metapb.Bucket) string {
+	return fmt.Sprintf("{%s %s owner=%s %s}", b.Name, nameOf(b.Id), b.Owner, b.State)
+}
+
+func describeAnswer(a *metapb.Answer) string {
+	var out strings.Builder
+	say := func(format string, args ...any) { fmt.Fprintf(&out, format+"\n", args...) }
+	if a.Kind != 0 {
+		say("kind %d: %s", a.Kind, a.Message)
+		return out.String()
+	}
+	if a.Manifest != nil {
+		say("%s", describeManifest(a.Manifest))
+	}
+	for _, e := range a.Entries {
+		switch {
+		case e.CommonPrefix:
+			say("%s …", e.Key)
+		case e.Upload != nil:
+			say("%s upload %s", e.Key, nameOf(e.Upload.UploadId))
+		default:
+			say("%s %s size=%d etag=%s", e.Key, nameOf(e.Current.VersionId), e.Current.Size, e.Current.Etag)
+		}
+	}
+	if a.Upload != nil {
+		say("upload %s version %s", nameOf(a.Upload.UploadId), nameOf(a.Upload.VersionId))
+	}
+	for _, p := range a.Parts {
+		say("%s", describePart(p))
+	}
+	for _, d := range a.Data {
+		if d.Placement == nil {
+			say("%s is none", nameOf(d.DataId))
+			continue
+		}
+		say("%s on %s refs=%d t=%d", nameOf(d.DataId), describeDrives(d.Placement), d.Placement.Refs, d.SinceMs)
+	}
+	for _, b := range a.Buckets {
+		say("%s", describeBucket(b))
+	}
+	if a.Cluster != nil {
+		say("cluster %s groups=%d", nameOf(a.Cluster.Id), a.Cluster.Groups)
+	}
+	for _, d := range a.Drives {
+		say("drive %s %s %s", nameOf(d.Id), d.Path, d.State)
+	}
+	if a.Truncated {
+		say("and more")
+	}
+	if out.Len() == 0 {
+		say("nothing")
+	}
+	return strings.ReplaceAll(out.String(), "\x00", "~")
+}
+
+// dump writes the records of the tables named by their letters, or all.
+func (r *script) dump(tables string) string {
+	var out strings.Builder
+	it := r.s.MapStore.Iterate(nil)
+	for it.Seek(nil); it.Valid(); it.Next() {
+		k := it.Key()
+		v, _ := it.Value()
+		if tables == "" || strings.IndexByte(tables, k[0]) >= 0 {
+			fmt.Fprintf(&out, "%c %s\n", k[0], describeRecord(k[0], k[1:], v))
+		}
+	}
+	if out.Len() == 0 {
+		return "empty\n"
+	}
+	return strings.ReplaceAll(out.String(), "\x00", "~")
+}
+
+func describeRecord(table byte, k, v []byte) string {
+	parse := func(m proto.Message) {
+		if err := proto.Unmarshal(v, m); err != nil {
+			panic(err)
+		}
+	}
+	object := func() (string, []byte) {
+		key, rest, ok := splitKey(k[16:])
+		if !ok {
+			panic("key")
+		}
+		return string(key), rest
+	}
+	switch table {
+	case tableCurrent:
+		c := &metapb.Current{}
+		parse(c)
+		key, _ := object()
+		return fmt.Sprintf("%s: %s@%d", key, nameOf(c.VersionId), c.Sequence) + flags("", "null", c.NullVersion, "marker", c.DeleteMarker, "inlined", c.Inlined, "older", c.Older)
+	case tableVersion:
+		m := &metapb.Manifest{}
+		parse(m)
+		key, rest := object()
+		return fmt.Sprintf("%s %d: %s", key, ^binary.BigEndian.Uint64(rest), describeManifest(m))
+	case tableIndex:
+		key, rest := object()
+		return fmt.Sprintf("%s %s: %d", key, nameOf(rest), binary.BigEndian.Uint64(v))
+	case tableNull:
+		key, _ := object()
+		return fmt.Sprintf("%s: %d", key, binary.BigEndian.Uint64(v))
+	case tableUpload:
+		key, rest := object()
+		return fmt.Sprintf("%s %s", key, nameOf(rest))
+	case tablePart:
+		p := &metapb.Part{}
+		parse(p)
+		return fmt.Sprintf("%s %s", nameOf(k[:16]), describePart(p))
+	case tableData:
+		p := &metapb.Placement{}
+		parse(p)
+		return fmt.Sprintf("%s: on %s refs=%d", nameOf(k), describeDrives(p), p.Refs)
+	case tableGarbage:
+		g := &metapb.Garbage{}
+		parse(g)
+		return fmt.Sprintf("%s: on %s since %d", nameOf(k), describeDrives(g.Placement), g.SinceMs)
+	case tableRelease:
+		r := &metapb.Release{}
+		parse(r)
+		out := fmt.Sprintf("%d.%d:", binary.BigEndian.Uint64(k), binary.BigEndian.Uint32(k[8:]))
+		for _, d := range r.DataIds {
+			out += " " + nameOf(d)
+		}
+		if len(r.UploadId) > 0 {
+			out += fmt.Sprintf(" upload %s kept %x", nameOf(r.UploadId), r.Kept)
+		}
+		return out
+	case tableBacklog:
+		return fmt.Sprint(binary.BigEndian.Uint64(v))
+	case tableBucket:
+		b := &metapb.Bucket{}
+		parse(b)
+		return describeBucket(b)
+	}
+	return nameOf(k)
+}
