@@ -1,0 +1,238 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"holdfast/internal/id"
+	"holdfast/internal/kind"
+	"holdfast/meta/replica"
+	"holdfast/proto/metapb"
+)
+
+// Host runs or reaches the groups' replicas; *replica.Host does.
+type Host interface {
+	Groups() uint32
+	// Propose makes one attempt at the leader it knows. Errors of kind NotLeader, and
+	// replica.ErrOverloaded, mean that nothing happened; *replica.UnknownError and ctx's that it may have.
+	Propose(ctx context.Context, group uint32, command []byte) (*metapb.Result, error)
+	Ask(ctx context.Context, group uint32, q *metapb.Query) (*metapb.Answer, error)
+	// Outcome resolves an UnknownError.
+	Outcome(ctx context.Context, u *replica.UnknownError) (result *metapb.Result, known bool, err error)
+	// Changed is closed at the next change of any leader.
+	Changed() <-chan struct{}
+	WaitReady(ctx context.Context) error
+}
+
+// Config says how a Client behaves.
+type Config struct {
+	// Host has the replicas.
+	Host Host
+	// Timeout bounds each call, elections included; it must outlast the longest of them.
+	// Default 10 s.
+	Timeout time.Duration
+	// MaxParallel bounds the groups that one AskAll asks at the same time. Default 16.
+	MaxParallel int
+	// Rand makes request IDs; default crypto/rand.
+	Rand io.Reader
+}
+
+func (c *Config) validate() error {
+	if c.Host == nil {
+		return errors.New("client: Config needs a Host")
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = 10 * time.Second
+	}
+	if c.MaxParallel <= 0 {
+		c.MaxParallel = 16
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	return nil
+}
+
+// Client sends commands and queries to groups. Safe for concurrent use.
+type Client struct {
+	cfg Config
+}
+
+// New makes a Client.
+func New(cfg Config) (*Client, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return &Client{cfg}, nil
+}
+
+// Groups is the number of object groups, numbered from 1.
+func (c *Client) Groups() uint32 { return c.cfg.Host.Groups() }
+
+// Ready returns when every group can answer.
+func (c *Client) Ready(ctx context.Context) error {
+	if err := c.cfg.Host.WaitReady(ctx); err != nil {
+		return ended(ctx, err)
+	}
+	return nil
+}
+
+// Apply has a command committed and applied, and returns its result. A refusal comes as an error
+// with its kind, beside the Result. A request ID is filled in if there is none; cmd must not be
+// changed during the call and is not kept. See the package's doc for what is tried again.
+func (c *Client) Apply(ctx context.Context, group uint32, cmd *metapb.Command) (*metapb.Result, error) {
+	if len(cmd.RequestId) == 0 {
+		cmd.RequestId = make([]byte, id.Size)
+		if _, err := io.ReadFull(c.cfg.Rand, cmd.RequestId); err != nil {
+			return nil, fmt.Errorf("client: request ID: %w", err)
+		}
+	}
+	data, err := proto.Marshal(cmd)
+	if err != nil {
+		return nil, fmt.Errorf("client: encode command: %w", err)
+	}
+	inner, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	var res *metapb.Result
+	err = c.retry(inner, func() (err error) {
+		res, err = c.attempt(inner, group, data)
+		return err
+	})
+	if err != nil {
+		return nil, ended(ctx, err)
+	}
+	return res, refusal(res.GetKind(), res.GetMessage())
+}
+
+// attempt proposes once, and stays with it until the outcome is known.
+func (c *Client) attempt(ctx context.Context, group uint32, data []byte) (*metapb.Result, error) {
+	res, err := c.cfg.Host.Propose(ctx, group, data)
+	var u *replica.UnknownError
+	if !errors.As(err, &u) {
+		return res, err
+	}
+	var known bool
+	err = c.retry(ctx, func() (err error) {
+		res, known, err = c.cfg.Host.Outcome(ctx, u)
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case !known:
+		return nil, u
+	case res == nil: // it never takes effect: as good as not proposed
+		return nil, replica.ErrNotLeader
+	}
+	return res, nil
+}
+
+// Ask answers a query, linearizably. A refusal comes as an error with its kind, beside the Answer.
+func (c *Client) Ask(ctx context.Context, group uint32, q *metapb.Query) (*metapb.Answer, error) {
+	inner, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	var a *metapb.Answer
+	err := c.retry(inner, func() (err error) {
+		a, err = c.cfg.Host.Ask(inner, group, q)
+		return err
+	})
+	if err != nil {
+		return nil, ended(ctx, err)
+	}
+	return a, refusal(a.GetKind(), a.GetMessage())
+}
+
+// AskAll asks every object group; the answers are in the order of the groups. The first error
+// ends it.
+func (c *Client) AskAll(ctx context.Context, q *metapb.Query) ([]*metapb.Answer, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	answers := make([]*metapb.Answer, c.Groups())
+	room := make(chan struct{}, c.cfg.MaxParallel)
+	done := make(chan error, len(answers))
+	for i := range answers {
+		room <- struct{}{}
+		go func() {
+			a, err := c.Ask(ctx, uint32(i)+1, q)
+			answers[i] = a
+			<-room
+			if err != nil {
+				cancel(err)
+			}
+			done <- err
+		}()
+	}
+	var first error
+	for range answers {
+		if err := <-done; err != nil && (first == nil || kind.Is(first, kind.Canceled)) {
+			first = err // the one that made the others give up, not their giving up
+		}
+	}
+	if first != nil {
+		return nil, first
+	}
+	return answers, nil
+}
+
+const (
+	// firstPause and lastPause bound the wait between attempts when no change of leaders ends
+	// it earlier. An overloaded group needs a moment, an election about two seconds at worst.
+	firstPause = 2 * time.Millisecond
+	lastPause  = 100 * time.Millisecond
+)
+
+// retry calls f until it succeeds or fails in a way that another attempt would not mend.
+func (c *Client) retry(ctx context.Context, f func() error) error {
+	var timer *time.Timer
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		changed := c.cfg.Host.Changed()
+		err := f()
+		if err == nil || !retriable(err) {
+			return err
+		}
+		if timer == nil {
+			timer = time.NewTimer(pause)
+			defer timer.Stop()
+		} else {
+			timer.Reset(pause)
+		}
+		if errors.Is(err, replica.ErrOverloaded) {
+			changed = nil
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+		case <-ctx.Done():
+			return kind.Wrap(kind.Unavailable, err, "the metadata group is not available")
+		}
+	}
+}
+
+// retriable reports whether an attempt surely had no effect and another may fare better.
+func retriable(err error) bool {
+	return kind.Is(err, kind.NotLeader) || errors.Is(err, replica.ErrOverloaded)
+}
+
+// ended gives an error the kind that the caller of ctx should see.
+func ended(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return kind.Wrap(kind.Canceled, err, "the request was given up")
+	case errors.Is(err, context.DeadlineExceeded):
+		return kind.Wrap(kind.Timeout, err, "the metadata group did not answer in time")
+	}
+	return err
+}
+
+func refusal(k uint32, message string) error {
+	if k == 0 {
+		return nil
+	}
+	return kind.New(kind.Kind(k), "%s", message)
+}
