@@ -179,7 +179,7 @@ func getUpload(r Reader, object []byte, q *metapb.GetUpload) (*metapb.Answer, er
 	}
 	for _, n := range q.PartNumbers {
 		p := &metapb.Part{}
-		ok, err := load(r, partKey(q.UploadId, n), "upload part", p)
+		ok, err := loadPart(r, partKey(q.UploadId, n), p)
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package fsm
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -182,7 +183,7 @@ func (c *census) references(t failer) map[string]int {
 	}
 	ended := map[string]bool{}
 	for _, r := range c.releases {
-		for _, d := range r.DataIds {
+		for d := range slices.Chunk(r.DataIds, 16) {
 			refs[string(d)]++
 		}
 		if len(r.UploadId) > 0 {

@@ -48,6 +48,7 @@ func (a *applier) completeUpload(c *metapb.CompleteUpload) (*metapb.Result, erro
 	if err := checkCondition(c.Condition, cur); err != nil {
 		return nil, err
 	}
+	m.Parts = storedParts(m.Parts)
 	if err := a.place(cur, &write{m: m}, c.Versioning); err != nil {
 		return nil, err
 	}

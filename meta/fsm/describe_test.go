@@ -3,6 +3,7 @@ package fsm
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -191,7 +192,7 @@ func describeRecord(table byte, k, v []byte) string {
 		r := &metapb.Release{}
 		parse(r)
 		out := fmt.Sprintf("%d.%d:", binary.BigEndian.Uint64(k), binary.BigEndian.Uint32(k[8:]))
-		for _, d := range r.DataIds {
+		for d := range slices.Chunk(r.DataIds, 16) {
 			out += " " + nameOf(d)
 		}
 		if len(r.UploadId) > 0 {

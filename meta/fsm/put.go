@@ -149,6 +149,9 @@ func (a *applier) takeData(w *write) error {
 	if len(ids) == 0 {
 		return nil
 	}
+	if len(ids) > maxNewParts {
+		return refuse(kind.InvalidArgument, "more than %d new parts in one command", maxNewParts)
+	}
 	if len(ids) > 1 {
 		sorted := slices.SortedFunc(slices.Values(ids), bytes.Compare)
 		if len(slices.CompactFunc(sorted, bytes.Equal)) != len(ids) {
@@ -164,25 +167,40 @@ func (a *applier) takeData(w *write) error {
 		}
 		w.add = append(w.add, p)
 	}
-	w.m.Parts = withoutPlacements(w.m.Parts)
+	w.m.Parts = storedParts(w.m.Parts)
 	return nil
 }
 
-func withoutPlacements(parts []*metapb.Part) []*metapb.Part {
+// storedParts are parts as they are stored: without placements, which have records of their own,
+// and without a stream ID that is the data ID. (10,000 parts of a sealed object must fit.)
+func storedParts(parts []*metapb.Part) []*metapb.Part {
 	out := make([]*metapb.Part, len(parts))
 	for i, p := range parts {
-		out[i] = withoutPlacement(p)
+		out[i] = storedPart(p)
 	}
 	return out
 }
 
-func withoutPlacement(p *metapb.Part) *metapb.Part {
-	if p.Placement == nil {
+func storedPart(p *metapb.Part) *metapb.Part {
+	stream := p.StreamId
+	if bytes.Equal(stream, p.DataId) {
+		stream = nil
+	}
+	if p.Placement == nil && len(stream) == len(p.StreamId) {
 		return p
 	}
 	return &metapb.Part{
 		Number: p.Number, Size: p.Size, DataId: p.DataId, Inline: p.Inline, WrappedKey: p.WrappedKey,
-		StreamId: p.StreamId, Etag: p.Etag, Checksum: p.Checksum, ModifiedMs: p.ModifiedMs,
+		StreamId: stream, Etag: p.Etag, Checksum: p.Checksum, ModifiedMs: p.ModifiedMs,
+	}
+}
+
+// restore undoes what storedPart did to the stream ID.
+func restore(parts ...*metapb.Part) {
+	for _, p := range parts {
+		if len(p.StreamId) == 0 && len(p.DataId) > 0 {
+			p.StreamId = p.DataId
+		}
 	}
 }
 
@@ -211,7 +229,7 @@ func (a *applier) share(cur *metapb.Current, w *write, c *metapb.PutVersion) err
 	if !slices.EqualFunc(dataOf(w.m), ids, bytes.Equal) {
 		return refuse(kind.Conflict, "the parts are not those of the version whose data was to be shared")
 	}
-	w.m.Parts = withoutPlacements(w.m.Parts)
+	w.m.Parts = storedParts(w.m.Parts)
 	if lender.NullVersion && c.Versioning != metapb.Versioning_ENABLED {
 		w.keepData = true
 		return nil

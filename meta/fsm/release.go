@@ -1,12 +1,14 @@
 package fsm
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
 
+	"holdfast/internal/id"
 	"holdfast/proto/metapb"
 )
 
@@ -26,7 +28,7 @@ func (a *applier) release(dataIDs [][]byte) error {
 		return nil
 	}
 	for batch := range slices.Chunk(dataIDs, a.batch) {
-		if err := a.postpone(&metapb.Release{DataIds: batch}); err != nil {
+		if err := a.postpone(&metapb.Release{DataIds: bytes.Join(batch, nil)}); err != nil {
 			return err
 		}
 	}
@@ -83,7 +85,7 @@ func (a *applier) workOff() (more bool, err error) {
 	if len(r.UploadId) > 0 {
 		done, err = a.dropParts(r.UploadId, r.Kept)
 	} else {
-		for _, dataID := range r.DataIds {
+		for dataID := range slices.Chunk(r.DataIds, id.Size) {
 			if err = a.dropRef(dataID); err != nil {
 				break
 			}

@@ -55,11 +55,11 @@ func (a *applier) putPart(c *metapb.PutPart) (*metapb.Result, error) {
 	}
 	key := partKey(c.UploadId, p.Number)
 	old := &metapb.Part{}
-	replaces, err := load(a.s, key, "upload part", old)
+	replaces, err := loadPart(a.s, key, old)
 	if err != nil {
 		return nil, err
 	}
-	if replaces && bytes.Equal(old.StreamId, p.StreamId) && bytes.Equal(old.DataId, p.DataId) && bytes.Equal(old.Inline, p.Inline) && old.Etag == p.Etag {
+	if replaces && sameAttempt(old, p) {
 		return &metapb.Result{}, nil // proposed twice
 	}
 	if len(p.DataId) > 0 {
@@ -75,11 +75,18 @@ func (a *applier) putPart(c *metapb.PutPart) (*metapb.Result, error) {
 			return nil, err
 		}
 	}
-	if err := save(a.s, key, withoutPlacement(p)); err != nil {
+	if err := save(a.s, key, storedPart(p)); err != nil {
 		return nil, err
 	}
 	_, err = a.workOff()
 	return &metapb.Result{}, err
+}
+
+func sameAttempt(old, p *metapb.Part) bool {
+	if len(p.DataId) > 0 || len(old.DataId) > 0 {
+		return bytes.Equal(old.DataId, p.DataId)
+	}
+	return bytes.Equal(old.StreamId, p.StreamId) && bytes.Equal(old.Inline, p.Inline) && old.Etag == p.Etag
 }
 
 // abortUpload ends an upload. Its parts go at once if they are few. It works on a closed bucket
@@ -102,6 +109,12 @@ func (a *applier) endUpload(key, upload []byte) error {
 	return a.postpone(&metapb.Release{UploadId: upload})
 }
 
+func loadPart(r Reader, key []byte, p *metapb.Part) (bool, error) {
+	ok, err := load(r, key, "upload part", p)
+	restore(p)
+	return ok, err
+}
+
 // readParts reads up to limit stored parts of an upload with numbers above after, ascending, and
 // whether there are more.
 func readParts(r Reader, upload []byte, after uint32, limit int) (parts []*metapb.Part, more bool, err error) {
@@ -119,6 +132,7 @@ func readParts(r Reader, upload []byte, after uint32, limit int) (parts []*metap
 		if err := proto.Unmarshal(b, p); err != nil {
 			return nil, false, damaged("upload part", err)
 		}
+		restore(p)
 		parts = append(parts, p)
 	}
 	return parts, false, nil

@@ -31,6 +31,7 @@ func loadManifest(r Reader, object []byte, sequence uint64) (*metapb.Manifest, e
 	if !ok {
 		return nil, damaged(fmt.Sprintf("manifest %d is missing", sequence), nil)
 	}
+	restore(m.Parts...)
 	return m, nil
 }
 

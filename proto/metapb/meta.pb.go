@@ -2875,7 +2875,7 @@ func (x *Current) GetOlder() bool {
 // them all. Later commands work it off.
 type Release struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	DataIds       [][]byte               `protobuf:"bytes,1,rep,name=data_ids,json=dataIds,proto3" json:"data_ids,omitempty"`    // each loses one reference
+	DataIds       []byte                 `protobuf:"bytes,1,opt,name=data_ids,json=dataIds,proto3" json:"data_ids,omitempty"`    // 16 bytes each; each loses one reference
 	UploadId      []byte                 `protobuf:"bytes,2,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"` // or: the part records left of this upload, which go …
 	Kept          []byte                 `protobuf:"bytes,3,opt,name=kept,proto3" json:"kept,omitempty"`                         // … and lose their data but for the part numbers set in this bitmap
 	unknownFields protoimpl.UnknownFields
@@ -2912,7 +2912,7 @@ func (*Release) Descriptor() ([]byte, []int) {
 	return file_meta_proto_rawDescGZIP(), []int{33}
 }
 
-func (x *Release) GetDataIds() [][]byte {
+func (x *Release) GetDataIds() []byte {
 	if x != nil {
 		return x.DataIds
 	}
@@ -4535,7 +4535,7 @@ const file_meta_proto_rawDesc = "" +
 	"\ainlined\x18\f \x01(\bR\ainlined\x12\x14\n" +
 	"\x05older\x18\r \x01(\bR\x05older\"U\n" +
 	"\aRelease\x12\x19\n" +
-	"\bdata_ids\x18\x01 \x03(\fR\adataIds\x12\x1b\n" +
+	"\bdata_ids\x18\x01 \x01(\fR\adataIds\x12\x1b\n" +
 	"\tupload_id\x18\x02 \x01(\fR\buploadId\x12\x12\n" +
 	"\x04kept\x18\x03 \x01(\fR\x04kept\"_\n" +
 	"\aGarbage\x129\n" +
