@@ -108,7 +108,8 @@ func (p *xmlParser) cdata() bool {
 	if !p.past("<![CDATA[", "]]>") {
 		return false
 	}
-	return p.add(newlines(p.s[from : p.at-len("]]>")]))
+	p.add(newlines(p.s[from : p.at-len("]]>")]))
+	return true
 }
 
 // characters reads up to the next tag. Outside of the root only white space may stand.
@@ -125,9 +126,7 @@ func (p *xmlParser) characters(inside bool) bool {
 	raw = newlines(raw)
 	for {
 		before, after, found := strings.Cut(raw, "&")
-		if !p.add(before) {
-			return false
-		}
+		p.add(before)
 		if !found {
 			return true
 		}
@@ -142,20 +141,15 @@ func (p *xmlParser) characters(inside bool) bool {
 	}
 }
 
-// add appends characters as they are; XML 1.0 has no controls among them but white space.
-func (p *xmlParser) add(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < 0x20 && c != '\t' && c != '\n' && c != '\r' {
-			return false
-		}
-	}
+// add appends characters as they are. XML 1.0 excludes most controls; they are taken all the same,
+// because keys may have them and boto3 sends them so when it deletes such a key.
+func (p *xmlParser) add(s string) {
 	if len(p.chars) == 0 && p.piece == "" {
 		p.piece = s
-		return true
+		return
 	}
 	p.chars = append(p.characterBuffer(), s...)
 	p.piece = ""
-	return true
 }
 
 func (p *xmlParser) characterBuffer() []byte {
