@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"holdfast/erasure/fanout"
@@ -58,7 +57,9 @@ type Config struct {
 	SweepInterval time.Duration
 	// ScrubDrive verifies what a drive keeps besides shards (its logs and tables). May be nil.
 	ScrubDrive func(ctx context.Context, d id.Drive) error
-	Now        func() time.Time
+	// Retire is told of a lost drive that no record names any more. May be nil.
+	Retire func(ctx context.Context, d id.Drive) error
+	Now    func() time.Time
 	Logger     *slog.Logger
 }
 
@@ -79,6 +80,9 @@ func (c *Config) validate() error {
 	}
 	if c.ScrubBytesPerSecond == 0 {
 		c.ScrubBytesPerSecond = 32 << 20
+	}
+	if c.Retire == nil {
+		c.Retire = func(context.Context, id.Drive) error { return nil }
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -108,20 +112,16 @@ type Stats struct {
 type Repairer struct {
 	cfg  Config
 	kick chan struct{}
-	scan chan id.Drive // drives whose shards are lost, to be looked for in all groups
 	scrb chan struct{}
 
-	pending  atomic.Int64 // lost drives whose data is not on the queues and looked at yet
 	mu       sync.Mutex
 	stats    Stats
-	reported map[id.Data]struct{} // damage reports not yet on a queue, at most maxReports
+	reported map[id.Data]struct{}  // damage reports not yet on a queue, at most maxReports
+	lost     map[id.Drive]struct{} // drives that records may still name
 }
 
 // maxReports bounds the damage reports held in memory; the scrub finds what is dropped.
 const maxReports = 10_000
-
-// maxLostDrives bounds the drives that wait to be scanned for.
-const maxLostDrives = 64
 
 // New makes a Repairer; Run starts it.
 func New(cfg Config) (*Repairer, error) {
@@ -129,8 +129,8 @@ func New(cfg Config) (*Repairer, error) {
 		return nil, err
 	}
 	return &Repairer{
-		cfg: cfg, kick: make(chan struct{}, 1), scan: make(chan id.Drive, maxLostDrives), scrb: make(chan struct{}, 1),
-		reported: map[id.Data]struct{}{},
+		cfg: cfg, kick: make(chan struct{}, 1), scrb: make(chan struct{}, 1),
+		reported: map[id.Data]struct{}{}, lost: map[id.Drive]struct{}{},
 	}, nil
 }
 
@@ -157,15 +157,12 @@ func (r *Repairer) Damage(s node.Shard, d id.Drive, err error) {
 	}
 }
 
-// Lost says that a drive is gone for good: what it held is rebuilt on others.
+// Lost says that a drive is gone for good: what it held is rebuilt on others, and when no record
+// names it any more, Retire is called.
 func (r *Repairer) Lost(d id.Drive) {
-	r.pending.Add(1)
-	select {
-	case r.scan <- d:
-	default:
-		r.pending.Add(-1)
-		r.cfg.Logger.Warn("too many lost drives wait for repair; the scrub will find the rest", "drive", d)
-	}
+	r.mu.Lock()
+	r.lost[d] = struct{}{}
+	r.mu.Unlock()
 	r.Kick()
 }
 
@@ -193,7 +190,7 @@ func (r *Repairer) Stats() Stats {
 func (r *Repairer) Idle() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.stats.Looks > 0 && r.stats.Queued == 0 && len(r.reported) == 0 && r.pending.Load() == 0
+	return r.stats.Looks > 0 && r.stats.Queued == 0 && len(r.reported) == 0 && len(r.lost) == 0
 }
 
 func (r *Repairer) count(f func(s *Stats)) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"holdfast/erasure/fanout"
 	"holdfast/internal/id"
@@ -24,9 +26,8 @@ func (r *Repairer) workLoop(ctx context.Context) {
 // look serves reports, lost drives and all queues once.
 func (r *Repairer) look(ctx context.Context) {
 	r.queueReports(ctx)
-	scanned := r.queueLost(ctx)
+	clean := r.queueLost(ctx)
 	var total int64
-	clean := true
 	for g := uint32(1); g <= r.cfg.Metadata.Groups(); g++ {
 		n, err := r.work(ctx, g)
 		if err != nil {
@@ -41,7 +42,6 @@ func (r *Repairer) look(ctx context.Context) {
 			s.Looks++
 		}
 	})
-	r.pending.Add(-scanned)
 }
 
 // queueReports puts the damage that readers reported on the groups' queues, where a crash does
@@ -68,25 +68,40 @@ func (r *Repairer) enqueue(ctx context.Context, group uint32, ids [][]byte) erro
 	return err
 }
 
-// queueLost finds the data of lost drives and queues it. It returns how many drives it served.
-func (r *Repairer) queueLost(ctx context.Context) (served int64) {
-	for {
-		select {
-		case d := <-r.scan:
-			if err := r.queueDrive(ctx, d); err != nil && ctx.Err() == nil {
-				r.cfg.Logger.Warn("looking for the shards of a lost drive failed and is tried again", "drive", d, "error", err)
-				r.scan <- d // there is room: this goroutine just took one out, and Lost drops when full
-				return served
-			}
-			served++
+// queueLost queues the data of lost drives, and retires those that no record names. A drive is
+// looked for again only when the queues are empty: until then the answer is known.
+func (r *Repairer) queueLost(ctx context.Context) (clean bool) {
+	r.mu.Lock()
+	lost := slices.Collect(maps.Keys(r.lost))
+	waiting := r.stats.Queued > 0
+	r.mu.Unlock()
+	if waiting {
+		return true
+	}
+	clean = true
+	for _, d := range lost {
+		total, err := r.queueDrive(ctx, d)
+		if err == nil && total == 0 {
+			err = r.cfg.Retire(ctx, d)
+		}
+		switch {
+		case err != nil:
+			clean = false
+			r.cfg.Logger.Debug("looking for the shards of a lost drive failed and is tried again", "drive", d, "error", err)
+		case total == 0:
+			r.cfg.Logger.Info("no record names the lost drive any more", "drive", d)
+			r.mu.Lock()
+			delete(r.lost, d)
+			r.mu.Unlock()
 		default:
-			return served
+			r.cfg.Logger.Info("the shards of a lost drive are queued for repair", "drive", d, "data_ids", total)
 		}
 	}
+	return clean
 }
 
-func (r *Repairer) queueDrive(ctx context.Context, d id.Drive) error {
-	var total int
+// queueDrive puts all data that has a shard on a drive on the repair queues and counts it.
+func (r *Repairer) queueDrive(ctx context.Context, d id.Drive) (total int, err error) {
 	for g := uint32(1); g <= r.cfg.Metadata.Groups(); g++ {
 		var ids [][]byte
 		_, err := r.each(ctx, g, func(after []byte) *metapb.Query {
@@ -105,11 +120,10 @@ func (r *Repairer) queueDrive(ctx context.Context, d id.Drive) error {
 			total += len(ids)
 		}
 		if err != nil {
-			return err
+			return total, err
 		}
 	}
-	r.cfg.Logger.Info("the shards of a lost drive are queued for repair", "drive", d, "data_ids", total)
-	return nil
+	return total, nil
 }
 
 // work repairs what is on a group's queue and returns how much is left.

@@ -226,11 +226,13 @@ func (Bucket_State) EnumDescriptor() ([]byte, []int) {
 	return file_meta_proto_rawDescGZIP(), []int{28, 0}
 }
 
+// GONE: lost or replaced, records may name it; RETIRED: nothing does any more.
 type Drive_State int32
 
 const (
-	Drive_ACTIVE Drive_State = 0
-	Drive_GONE   Drive_State = 1
+	Drive_ACTIVE  Drive_State = 0
+	Drive_GONE    Drive_State = 1
+	Drive_RETIRED Drive_State = 2
 )
 
 // Enum value maps for Drive_State.
@@ -238,10 +240,12 @@ var (
 	Drive_State_name = map[int32]string{
 		0: "ACTIVE",
 		1: "GONE",
+		2: "RETIRED",
 	}
 	Drive_State_value = map[string]int32{
-		"ACTIVE": 0,
-		"GONE":   1,
+		"ACTIVE":  0,
+		"GONE":    1,
+		"RETIRED": 2,
 	}
 )
 
@@ -4492,17 +4496,18 @@ const file_meta_proto_rawDesc = "" +
 	"\x05State\x12\n" +
 	"\n" +
 	"\x06ACTIVE\x10\x00\x12\f\n" +
-	"\bDELETING\x10\x01\"\xa7\x01\n" +
+	"\bDELETING\x10\x01\"\xb4\x01\n" +
 	"\x05Drive\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\fR\x04node\x12\x12\n" +
 	"\x04path\x18\x03 \x01(\tR\x04path\x123\n" +
 	"\x05state\x18\x04 \x01(\x0e2\x1d.holdfast.meta.v1.Drive.StateR\x05state\x12\x12\n" +
-	"\x04zone\x18\x05 \x01(\tR\x04zone\"\x1d\n" +
+	"\x04zone\x18\x05 \x01(\tR\x04zone\"*\n" +
 	"\x05State\x12\n" +
 	"\n" +
 	"\x06ACTIVE\x10\x00\x12\b\n" +
-	"\x04GONE\x10\x01\"l\n" +
+	"\x04GONE\x10\x01\x12\v\n" +
+	"\aRETIRED\x10\x02\"l\n" +
 	"\aCluster\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
 	"\x06groups\x18\x02 \x01(\rR\x06groups\x12\f\n" +
