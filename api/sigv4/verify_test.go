@@ -524,3 +524,27 @@ func TestNothingPrintsASecret(t *testing.T) {
 		}
 	}
 }
+
+func TestVerifierServesManyAtOnce(t *testing.T) {
+	v := verifierAt(testTime)
+	done := make(chan error)
+	for i := range 8 {
+		go func() {
+			r := request(t, "GET", "https://h/b/k")
+			Sign(r, docCreds, "r"+itoa(i%3), "", testTime, UnsignedPayload)
+			r2(r)
+			var err error
+			for range 50 {
+				if _, _, e := v.Verify(r); e != nil {
+					err = e
+				}
+			}
+			done <- err
+		}()
+	}
+	for range 8 {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
