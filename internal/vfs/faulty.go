@@ -180,16 +180,28 @@ func (f *faultyFile) ReadAt(p []byte, off int64) (int, error) {
 	return f.File.ReadAt(p, off)
 }
 
+func (f *faultyFile) ReadVec(bufs [][]byte, off int64) (int64, error) {
+	if fault := f.fs.ask(OpRead, f.path, off, total(bufs)); fault.Err != nil {
+		return 0, fault.Err
+	}
+	return f.File.ReadVec(bufs, off)
+}
+
+func total(bufs [][]byte) int {
+	n := 0
+	for _, b := range bufs {
+		n += len(b)
+	}
+	return n
+}
+
 func (f *faultyFile) WriteAt(p []byte, off int64) (int, error) {
 	n, err := f.WriteVec([][]byte{p}, off)
 	return int(n), err
 }
 
 func (f *faultyFile) WriteVec(bufs [][]byte, off int64) (int64, error) {
-	size := 0
-	for _, b := range bufs {
-		size += len(b)
-	}
+	size := total(bufs)
 	fault := f.fs.ask(OpWrite, f.path, off, size)
 	switch {
 	case fault.Err != nil:

@@ -101,6 +101,14 @@ func (f *osFile) WriteVec(bufs [][]byte, off int64) (int64, error) {
 	return writeVec(f.File, bufs, off)
 }
 
+func (f *osFile) ReadVec(bufs [][]byte, off int64) (int64, error) {
+	if len(bufs) == 1 {
+		n, err := f.ReadAt(bufs[0], off)
+		return int64(n), err
+	}
+	return readVec(f.File, bufs, off)
+}
+
 func (f *osFile) Size() (int64, error) {
 	info, err := f.Stat()
 	if err != nil {

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"syscall"
 
@@ -43,6 +44,26 @@ func writeVec(f *os.File, bufs [][]byte, off int64) (int64, error) {
 			total += int64(n)
 			left = skip(left, n)
 		}
+	}
+	return total, nil
+}
+
+func readVec(f *os.File, bufs [][]byte, off int64) (int64, error) {
+	var total int64
+	left := append(make([][]byte, 0, len(bufs)), bufs...)
+	for left = skip(left, 0); len(left) > 0; {
+		n, err := unix.Preadv(int(f.Fd()), left[:min(len(left), vecMax)], off+total)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			return total, fmt.Errorf("vfs: preadv %s: %w", f.Name(), err)
+		}
+		if n == 0 {
+			return total, io.EOF
+		}
+		total += int64(n)
+		left = skip(left, n)
 	}
 	return total, nil
 }

@@ -21,3 +21,15 @@ func writeVec(f *os.File, bufs [][]byte, off int64) (int64, error) {
 	}
 	return total, nil
 }
+
+func readVec(f *os.File, bufs [][]byte, off int64) (int64, error) {
+	var total int64
+	for _, b := range bufs {
+		n, err := f.ReadAt(b, off+total)
+		total += int64(n)
+		if n < len(b) {
+			return total, err
+		}
+	}
+	return total, nil
+}

@@ -34,7 +34,7 @@ type FS interface {
 	Space(path string) (Space, error)
 }
 
-// File is an open file. ReadAt, WriteAt and WriteVec are safe for concurrent use.
+// File is an open file. Its reads and writes are safe for concurrent use.
 type File interface {
 	io.ReaderAt
 	io.WriterAt
@@ -42,6 +42,8 @@ type File interface {
 	// WriteVec writes the buffers one behind the other at off, by one system call where there is
 	// one for it.
 	WriteVec(bufs [][]byte, off int64) (int64, error)
+	// ReadVec fills the buffers one after the other from off on; io.EOF if it could not fill all.
+	ReadVec(bufs [][]byte, off int64) (int64, error)
 	// Sync is fdatasync.
 	Sync() error
 	Truncate(size int64) error

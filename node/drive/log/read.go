@@ -49,15 +49,22 @@ func (l *Log) Read(p Pos, dst []byte) (kind uint8, payload []byte, err error) {
 	return h.kind, dst, nil
 }
 
-// ReadPart fills dst with the payload's bytes from off on, without checking anything: for callers
-// whose payload holds checksums of its own.
-func (l *Log) ReadPart(p Pos, off int64, dst []byte) error {
+// ReadPart fills the buffers, one after the other, with the payload's bytes from off on, without
+// checking anything: for callers whose payload holds checksums of its own.
+func (l *Log) ReadPart(p Pos, off int64, bufs ...[]byte) error {
 	s, err := l.files.acquire(p.Segment)
 	if err != nil {
 		return err
 	}
 	defer l.files.release(s)
-	return readFull(s, dst, p.Offset+headerLen+off)
+	_, err = s.file.ReadVec(bufs, p.Offset+headerLen+off)
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return fmt.Errorf("%w: segment %d ends early", ErrDamaged, s.id)
+	}
+	if err != nil {
+		return fmt.Errorf("log: read segment %d: %w", s.id, err)
+	}
+	return nil
 }
 
 func readFull(s *segment, dst []byte, off int64) error {

@@ -38,9 +38,10 @@ type header struct {
 }
 
 // size is the length of the whole record in the file.
-func (h header) size() int64 { return recordSize(int(h.length)) }
+func (h header) size() int64 { return RecordSize(int(h.length)) }
 
-func recordSize(payload int) int64 {
+// RecordSize is how many bytes a record with a payload of the given length takes in the log.
+func RecordSize(payload int) int64 {
 	return int64(headerLen+payload+align-1) / align * align
 }
 

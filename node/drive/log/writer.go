@@ -193,11 +193,11 @@ func (l *Log) gather(batch []entry) gathered {
 func (w *writer) fit(batch []entry) (n, stage int, full bool) {
 	pos, empty := w.pos, w.fresh
 	if w.fresh {
-		pos += recordSize(headInfoLen)
+		pos += RecordSize(headInfoLen)
 	}
 	start := pos
 	for _, e := range batch {
-		size := recordSize(e.size)
+		size := RecordSize(e.size)
 		if !empty && pos+size+headerLen > w.size {
 			return n, stage, true
 		}

@@ -1,0 +1,150 @@
+package drive
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+const (
+	// memTableBytes is the size of one of Badger's memtables; a transaction may hold 15 % of it.
+	memTableBytes = 16 << 20
+	// memTables is how many may wait to be flushed beside the one that is written.
+	memTables = 2
+	// valueThreshold keeps every value below it in the tables: Badger's own limit.
+	valueThreshold = 1 << 20
+)
+
+// badgerOptions are Badger's, as doc.go demands them.
+func badgerOptions(dir string, log *slog.Logger) badger.Options {
+	return badger.DefaultOptions(dir).
+		WithSyncWrites(false). // its own log is never trusted
+		WithMemTableSize(memTableBytes).
+		WithNumMemtables(memTables).
+		WithValueThreshold(valueThreshold).
+		WithValueLogFileSize(1 << 20). // never used; the smallest there is
+		WithChecksumVerificationMode(options.OnTableAndBlockRead).
+		WithCompression(options.None). // sealed bytes do not compress
+		WithBlockCacheSize(0).         // the page cache does it; blocks are mapped
+		WithIndexCacheSize(0).
+		WithDetectConflicts(false). // every key has one writer
+		WithNumCompactors(2).       // the fewest it allows; each polls every 50 ms
+		WithMetricsEnabled(false).
+		WithBypassLockGuard(true). // the drive's own lock covers it
+		WithLogger(badgerLogger{log.With("part", "badger")})
+}
+
+// openBadger opens the database, whose state is then exactly what its tables hold. If it is
+// missing, or so damaged that it does not open, a new one takes its place and fresh is true.
+func (d *Drive) openBadger() error {
+	dir := filepath.Join(d.cfg.Path, badgerName)
+	if err := d.cfg.FS.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("drive: make %s: %w", dir, err)
+	}
+	manifest := filepath.Join(dir, badger.ManifestFilename)
+	if _, err := d.cfg.FS.Stat(manifest); errors.Is(err, fs.ErrNotExist) {
+		d.fresh = true
+	} else if err != nil {
+		return fmt.Errorf("drive: stat %s: %w", manifest, err)
+	}
+	if err := dropMemtables(dir); err != nil {
+		return err
+	}
+	db, err := badger.Open(badgerOptions(dir, d.log))
+	if err != nil {
+		d.log.Error("database does not open, beginning a new one", "error", err)
+		if db, err = d.replaceBadger(dir, err); err != nil {
+			return err
+		}
+	}
+	d.db = db
+	return nil
+}
+
+// dropMemtables deletes the logs of Badger's memtables before it can see them: they were never
+// synced, so after a power cut an older transaction in them may be gone while a newer one is
+// there. What they held is replayed from the drive's own logs. After a clean stop there are none.
+func dropMemtables(dir string) error {
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("drive: list %s: %w", dir, err)
+	}
+	for _, n := range names {
+		if !strings.HasSuffix(n.Name(), ".mem") {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, n.Name())); err != nil {
+			return fmt.Errorf("drive: drop memtable log: %w", err)
+		}
+	}
+	return nil
+}
+
+// replaceBadger moves a database that does not open aside, in place of the one moved before it.
+func (d *Drive) replaceBadger(dir string, cause error) (*badger.DB, error) {
+	aside := dir + ".damaged"
+	if err := os.RemoveAll(aside); err != nil {
+		return nil, fmt.Errorf("drive: clear %s: %w", aside, err)
+	}
+	if err := d.cfg.FS.Rename(dir, aside); err != nil {
+		return nil, fmt.Errorf("drive: move %s aside: %w", dir, err)
+	}
+	d.fresh = true
+	db, err := badger.Open(badgerOptions(dir, d.log))
+	if err != nil {
+		return nil, fmt.Errorf("drive: open a new database after %w: %w", cause, err)
+	}
+	return db, nil
+}
+
+// badgerLogger is slog for Badger. What it calls information is for developers.
+type badgerLogger struct{ log *slog.Logger }
+
+func (l badgerLogger) Errorf(f string, a ...any) {
+	l.log.Error(strings.TrimSpace(fmt.Sprintf(f, a...)))
+}
+
+func (l badgerLogger) Warningf(f string, a ...any) {
+	l.log.Warn(strings.TrimSpace(fmt.Sprintf(f, a...)))
+}
+
+func (l badgerLogger) Infof(string, ...any)  {}
+func (l badgerLogger) Debugf(string, ...any) {}
+
+// Badger is the database that the shard index ('s…' keys) and the group replicas ('g…' and 'r…'
+// keys) share. See doc.go for what a writer must heed.
+func (d *Drive) Badger() *badger.DB { return d.db }
+
+// Version is at or above the version of every transaction that was committed before the call.
+func (d *Drive) Version() uint64 {
+	txn := d.db.NewTransaction(false)
+	defer txn.Discard()
+	return txn.ReadTs()
+}
+
+// Flushed is up to which version Badger's tables hold every transaction: those survive
+// anything, the others live on in the drive's logs alone. It never goes down.
+func (d *Drive) Flushed() uint64 {
+	d.flushMu.Lock()
+	defer d.flushMu.Unlock()
+	highest := d.flushed
+	for _, t := range d.db.Tables() {
+		highest = max(highest, t.MaxVersion)
+	}
+	if highest > d.flushed {
+		// Badger syncs a table's bytes but leaves its name to the file system.
+		if err := d.cfg.FS.SyncDir(filepath.Join(d.cfg.Path, badgerName)); err != nil {
+			d.Fail(fmt.Errorf("drive: sync %s: %w", badgerName, err))
+			return d.flushed
+		}
+		d.flushed = highest
+	}
+	return d.flushed
+}

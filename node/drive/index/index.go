@@ -1,0 +1,252 @@
+package index
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"holdfast/node"
+	"holdfast/node/drive/log"
+)
+
+const (
+	// applyAt is how many pending ops make the applier start at once.
+	applyAt = 256
+	// applyAfter is how long an op may wait to share a transaction: it is visible and durable
+	// without one, so waiting costs nothing but a little replay after a crash.
+	applyAfter = 100 * time.Millisecond
+	// maxPending is how many ops may be pending before Admit makes callers wait.
+	maxPending = 32 << 10
+	// maxTxnOps and maxTxnKeys bound one transaction, far below Badger's own limit.
+	maxTxnOps  = 1024
+	maxTxnKeys = 4096
+)
+
+// Config says where an index lives.
+type Config struct {
+	// DB is the drive's Badger.
+	DB *badger.DB
+	// FreeBlob removes a blob file that no shard needs any more. Called before the transaction
+	// that forgets it commits; again after a crash.
+	FreeBlob func(number uint64) error
+	// OnDead, if set, is called after bytes of segments died, by the applier.
+	OnDead func()
+	// OnFailure is called when Badger or FreeBlob fails: the index then stands still.
+	OnFailure func(error)
+	// Logger takes warnings.
+	Logger *slog.Logger
+}
+
+// Index is the index of one drive. Safe for concurrent use.
+type Index struct {
+	cfg Config
+
+	mu      sync.RWMutex
+	overlay map[node.Shard]overlaid
+	pending []Op
+	live    map[uint64]int64 // bytes of a segment's records that are needed
+	state   state            // as in Badger
+	busy    bool             // the applier is at work on a batch
+	armed   bool             // the timer runs
+	failed  error
+	started bool
+	closed  bool
+	changed sync.Cond // pending, busy, failed or closed changed
+
+	replaying *replay // during Open only
+	kick      chan struct{}
+	timer     *time.Timer
+	done      chan struct{}
+}
+
+// overlaid is what the op at pos did to a shard; entry nil: it is deleted.
+type overlaid struct {
+	pos   log.Pos
+	entry *Entry
+}
+
+// Open reads what Badger holds. The caller then replays the log from Applied on by Replay, and
+// calls Start.
+func Open(cfg Config) (*Index, error) {
+	x := &Index{
+		cfg:     cfg,
+		overlay: make(map[node.Shard]overlaid),
+		live:    make(map[uint64]int64),
+		kick:    make(chan struct{}, 1),
+		done:    make(chan struct{}),
+	}
+	x.changed.L = &x.mu
+	err := cfg.DB.View(func(txn *badger.Txn) error {
+		if err := x.readState(txn); err != nil {
+			return err
+		}
+		return x.readLive(txn)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("index: open: %w", err)
+	}
+	x.replaying = &replay{from: x.state.applied, deleted: make(map[node.Shard]log.Pos)}
+	return x, nil
+}
+
+func (x *Index) readState(txn *badger.Txn) error {
+	item, err := txn.Get([]byte(stateKey))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return item.Value(func(v []byte) error {
+		x.state, err = decodeState(v)
+		return err
+	})
+}
+
+func (x *Index) readLive(txn *badger.Txn) error {
+	opt := badger.DefaultIteratorOptions
+	opt.PrefetchValues = false
+	opt.Prefix = []byte(livePrefix)
+	it := txn.NewIterator(opt)
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		key := it.Item().Key()
+		err := it.Item().Value(func(v []byte) error {
+			if len(key) != liveKeyLen || len(v) != 8 {
+				return fmt.Errorf("%w: segment counter", ErrFormat)
+			}
+			x.live[binary.BigEndian.Uint64(key[2:])] = int64(binary.LittleEndian.Uint64(v))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Applied is the position of the last record whose effects are in Badger.
+func (x *Index) Applied() log.Pos {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.state.applied
+}
+
+// Shards is the number of shards, but for those not applied yet.
+func (x *Index) Shards() int64 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.state.shards
+}
+
+// NextBlob is above every blob number that the index has seen.
+func (x *Index) NextBlob() uint64 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.state.nextBlob
+}
+
+// Live is how many bytes of each segment are needed. Segments without any are missing.
+func (x *Index) Live() map[uint64]int64 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	live := make(map[uint64]int64, len(x.live))
+	for s, n := range x.live {
+		live[s] = n
+	}
+	return live
+}
+
+// Start ends the replay and starts the applier.
+func (x *Index) Start() error {
+	if err := x.drain(); err != nil {
+		return err
+	}
+	x.replaying = nil
+	x.timer = time.AfterFunc(time.Hour, x.wake)
+	x.timer.Stop()
+	x.started = true
+	go x.run()
+	return nil
+}
+
+// Get finds a shard.
+func (x *Index) Get(s node.Shard) (Entry, bool, error) {
+	x.mu.RLock()
+	o, ok := x.overlay[s]
+	x.mu.RUnlock()
+	if ok {
+		if o.entry == nil {
+			return Entry{}, false, nil
+		}
+		return *o.entry, true, nil
+	}
+	txn := x.cfg.DB.NewTransaction(false)
+	defer txn.Discard()
+	e, err := get(txn, s)
+	if err != nil || e == nil {
+		return Entry{}, false, err
+	}
+	return *e, true, nil
+}
+
+// get returns nil if the shard is not there.
+func get(txn *badger.Txn, s node.Shard) (*Entry, error) {
+	item, err := txn.Get(entryKey(s))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("index: get %s: %w", s, err)
+	}
+	var e Entry
+	err = item.Value(func(v []byte) error {
+		e, err = decodeEntry(s, v)
+		return err
+	})
+	return &e, err
+}
+
+// List returns up to limit entries in ascending order after a shard.
+func (x *Index) List(ctx context.Context, after node.Shard, limit int) ([]Entry, error) {
+	if err := x.Flush(); err != nil {
+		return nil, err
+	}
+	var list []Entry
+	err := x.cfg.DB.View(func(txn *badger.Txn) error {
+		opt := badger.DefaultIteratorOptions
+		opt.PrefetchValues = false
+		opt.Prefix = []byte(entryPrefix)
+		it := txn.NewIterator(opt)
+		defer it.Close()
+		from := entryKey(after)
+		if after != (node.Shard{}) {
+			from = append(from, 0) // the key right behind it
+		}
+		for it.Seek(from); it.Valid() && len(list) < limit; it.Next() {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			s, ok := decodeKey(it.Item().Key())
+			if !ok {
+				return fmt.Errorf("%w: key", ErrFormat)
+			}
+			err := it.Item().Value(func(v []byte) error {
+				e, err := decodeEntry(s, v)
+				list = append(list, e)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return list, err
+}
