@@ -79,12 +79,12 @@ func TestFailedWriteLeavesNothing(t *testing.T) {
 
 func TestUnknownOutcomeKeepsTheShards(t *testing.T) {
 	s := newStore(t)
-	s.meta.fail = func(cmd *metapb.Command) error {
+	s.meta.Fail(func(cmd *metapb.Command) error {
 		if cmd.GetPutVersion() != nil {
 			return kind.New(kind.Timeout, "no answer")
 		}
 		return nil
-	}
+	})
 	_, err := s.Put(t.Context(), PutRequest{Bucket: "b", Key: "k", Body: bytes.NewReader(s.bytes(100_000)), Size: 100_000})
 	wantKind(t, err, kind.Timeout)
 	if n := s.census(); n != 6 {

@@ -2,13 +2,11 @@ package object
 
 import (
 	"bytes"
-	"context"
 	"crypto/md5"
 	"encoding/base64"
 	"errors"
 	"io"
 	"math/rand/v2"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,58 +14,12 @@ import (
 	"holdfast/erasure/fanout"
 	"holdfast/internal/id"
 	"holdfast/internal/kind"
-	"holdfast/meta/fsm"
+	"holdfast/meta/metatest"
 	"holdfast/node"
 	"holdfast/node/client"
 	"holdfast/node/nodetest"
-	"holdfast/proto/metapb"
 	"holdfast/seal"
 )
-
-// groups is a metadata service of state machines without Raft.
-type groups struct {
-	mu     sync.Mutex
-	stores []*fsm.MapStore
-	index  uint64
-	// fail, if set, may answer a command instead of the group.
-	fail func(cmd *metapb.Command) error
-}
-
-func newGroups(n int) *groups {
-	g := &groups{}
-	for range n + 1 {
-		g.stores = append(g.stores, fsm.NewMapStore())
-	}
-	return g
-}
-
-func (g *groups) Groups() uint32 { return uint32(len(g.stores) - 1) }
-
-func (g *groups) Apply(_ context.Context, group uint32, cmd *metapb.Command) (*metapb.Result, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.fail != nil {
-		if err := g.fail(cmd); err != nil {
-			return nil, err
-		}
-	}
-	g.index++
-	res, err := fsm.Apply(g.stores[group], group, g.index, cmd)
-	if err == nil && res.Kind != 0 {
-		err = kind.New(kind.Kind(res.Kind), "%s", res.Message)
-	}
-	return res, err
-}
-
-func (g *groups) Ask(_ context.Context, group uint32, q *metapb.Query) (*metapb.Answer, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	a, err := fsm.Answer(g.stores[group], group, q)
-	if err == nil && a.Kind != 0 {
-		err = kind.New(kind.Kind(a.Kind), "%s", a.Message)
-	}
-	return a, err
-}
 
 // placeAll puts shard i on drive i.
 type placeAll []id.Drive
@@ -77,14 +29,14 @@ func (p placeAll) Place(_ id.Data, n int) (chosen, spares []id.Drive) { return p
 type store struct {
 	*Engine
 	t      *testing.T
-	meta   *groups
+	meta   *metatest.Groups
 	drives []node.Drive
 	rand   *rand.Rand
 }
 
 func newStore(t *testing.T) *store {
 	t.Helper()
-	s := &store{t: t, meta: newGroups(4), rand: rand.New(rand.NewPCG(7, 7))}
+	s := &store{t: t, meta: metatest.New(4), rand: rand.New(rand.NewPCG(7, 7))}
 	var ids placeAll
 	for i := range 6 {
 		d := nodetest.NewDrive(id.Drive{byte(i + 1)})

@@ -60,7 +60,7 @@ type Config struct {
 	// Retire is told of a lost drive that no record names any more. May be nil.
 	Retire func(ctx context.Context, d id.Drive) error
 	Now    func() time.Time
-	Logger     *slog.Logger
+	Logger *slog.Logger
 }
 
 func (c *Config) validate() error {
