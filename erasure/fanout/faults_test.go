@@ -49,14 +49,13 @@ func harms() []harm {
 		}),
 		shardHarm("zeroed", func(d *nodetest.Drive, s node.Shard) bool { return d.Zero(s) }),
 		{"swapped", func(r *rig, ref Ref, i int) {
-			if len(ref.Drives) == 1 { // nothing to swap with
-				r.drive(ref.Drives[i]).Zero(shardOf(ref, i))
-				return
+			for n := 1; n < len(ref.Drives); n++ {
+				j := (i + n) % len(ref.Drives)
+				if r.drive(ref.Drives[i]).Misdirect(r.drive(ref.Drives[j]), shardOf(ref, j), shardOf(ref, i)) {
+					return
+				}
 			}
-			j := (i + 1) % len(ref.Drives)
-			for j == i || !r.drive(ref.Drives[i]).Misdirect(r.drive(ref.Drives[j]), shardOf(ref, j), shardOf(ref, i)) {
-				j = (j + 1) % len(ref.Drives)
-			}
+			r.drive(ref.Drives[i]).Zero(shardOf(ref, i)) // nothing left to swap with
 		}, true, true},
 		{"EIO", func(r *rig, ref Ref, i int) { r.drive(ref.Drives[i]).Fail(nodetest.Read, errEIO, 0) }, false, false},
 		{"out", func(r *rig, ref Ref, i int) { r.drive(ref.Drives[i]).SetOut(true) }, false, false},
