@@ -67,9 +67,6 @@ type Config struct {
 	// MaxQueuedBytes bounds the messages from other replicas in a drive's inbox, in bytes;
 	// more are dropped, which raft survives. Default 64 MiB.
 	MaxQueuedBytes int
-
-	// transport is put before the delivery to this process's drives, by tests.
-	transport func(*Host) Transport
 }
 
 func (c *Config) validate() error {

@@ -36,6 +36,7 @@ type Host struct {
 // groupState is what requests need to know of a group.
 type groupState struct {
 	leader atomic.Pointer[leadership]
+	moving chan struct{} // holds one while a replica is moved
 }
 
 // leadership says that a replica here leads its group.
@@ -57,11 +58,11 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 		cfg: cfg, loops: map[id.Drive]*loop{}, groups: make([]groupState, cfg.Groups+1),
 		ticked: make(chan struct{}), changed: make(chan struct{}), ended: map[id.Drive]error{},
 	}
-	h.life, h.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	h.transport = local{h}
-	if cfg.transport != nil {
-		h.transport = cfg.transport(h)
+	for i := range h.groups {
+		h.groups[i].moving = make(chan struct{}, 1)
 	}
+	h.life, h.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	h.transport = router{h}
 	var wg sync.WaitGroup
 	for _, d := range cfg.Drives {
 		wg.Go(func() {
@@ -140,16 +141,18 @@ func (h *Host) isOut(drive id.Drive) bool {
 // loopOf is the loop of a drive, also of one that ended; nil if the drive is not here.
 func (h *Host) loopOf(drive id.Drive) *loop { return h.loops[drive] }
 
-// Deliver takes messages from other drives; all must be for the same one. Those for drives that
-// are not here go to Config.Transport.
+// Deliver takes messages that came from another process for drives of this one. It does not
+// block, and drops what it cannot take.
 func (h *Host) Deliver(msgs []Message) {
-	if len(msgs) == 0 {
-		return
-	}
-	if l := h.loopOf(msgs[0].To); l != nil {
-		l.in.send(msgs)
-	} else if h.cfg.Transport != nil {
-		h.cfg.Transport.Send(msgs)
+	for len(msgs) > 0 {
+		n := 1
+		for n < len(msgs) && msgs[n].To == msgs[0].To {
+			n++
+		}
+		if l := h.loopOf(msgs[0].To); l != nil {
+			l.in.send(msgs[:n])
+		}
+		msgs = msgs[n:]
 	}
 }
 

@@ -88,16 +88,12 @@ func (l *loop) start() {
 // rankTicks is the distance in ticks between the campaigns of two ranks: time for an election.
 const rankTicks = 2
 
-// campaignByRank plans a campaign. The first rank of a group is another voter for each group.
+// campaignByRank plans a campaign. The voter with the lowest raft ID comes first: placement rotates
+// these over the drives.
 func (l *loop) campaignByRank(r *replica) {
-	voters := r.config.voters()
-	at := slices.Index(voters, r.id)
-	if at < 0 {
-		return
+	if rank := slices.Index(r.config.voters(), r.id); rank >= 0 {
+		r.campaignAt = l.tick + 1 + uint64(rank*rankTicks)
 	}
-	n := len(voters)
-	rank := (at + n - int(r.group)%n) % n
-	r.campaignAt = l.tick + 1 + uint64(rank*rankTicks)
 }
 
 // shutDown is the end of the loop: nobody is left waiting.

@@ -23,10 +23,10 @@ type Message struct {
 	staged *stagedRange // with a MsgSnap: what the chunks before it brought
 }
 
-// Transport carries messages between drives.
+// Transport carries messages to drives of other processes.
 type Transport interface {
-	// Send takes messages that are all for one drive. It must not block; it may drop,
-	// duplicate and reorder.
+	// Send takes messages that are all for one drive. It must not block nor keep the slice; it
+	// may drop, duplicate and reorder. It is called from several goroutines.
 	Send(msgs []Message)
 	// Stream carries a snapshot: head and the chunks that next returns until io.EOF. It returns
 	// when the receiver has all of it, and passed the message in head to its replica.
@@ -46,11 +46,20 @@ func (m *Message) size() int {
 	return n
 }
 
-// local delivers to the drives of this process.
-type local struct{ h *Host }
+// router hands messages for drives of this process straight to their loops, and others on.
+type router struct{ h *Host }
 
-func (t local) Send(msgs []Message) { t.h.Deliver(msgs) }
+func (t router) Send(msgs []Message) {
+	if l := t.h.loopOf(msgs[0].To); l != nil {
+		l.in.send(msgs)
+	} else if t.h.cfg.Transport != nil {
+		t.h.cfg.Transport.Send(msgs)
+	}
+}
 
-func (t local) Stream(ctx context.Context, head SnapshotHead, next func() ([]byte, error)) error {
+func (t router) Stream(ctx context.Context, head SnapshotHead, next func() ([]byte, error)) error {
+	if t.h.loopOf(head.To) == nil && t.h.cfg.Transport != nil {
+		return t.h.cfg.Transport.Stream(ctx, head, next)
+	}
 	return t.h.Receive(ctx, head, next)
 }

@@ -1,5 +1,10 @@
 package replica
 
+import (
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/tracker"
+)
+
 // trimmer is the loop's state of cutting its log.
 type trimmer struct {
 	next    uint64 // tick of the next look
@@ -26,6 +31,36 @@ func (l *loop) maintain() {
 	l.trim.next = l.tick + trimTicks
 	l.compact()
 	l.cutLog()
+	if l.tick%balanceTicks < trimTicks {
+		l.balance()
+	}
+}
+
+// balanceTicks is how often leaders on this drive ask whether another should lead.
+const balanceTicks = 100
+
+// balance hands groups to their first voter, so that after a drive came back the leaders are spread
+// again. Only to one that has everything: the hand-over then takes one message.
+func (l *loop) balance() {
+	for _, r := range l.replicas {
+		if !r.leads() || r.config.joint() || len(r.config.conf.Voters) < 2 {
+			continue
+		}
+		first := r.config.voters()[0]
+		if first == r.id {
+			continue
+		}
+		ready := false
+		r.node.WithProgress(func(raftID uint64, _ raft.ProgressType, p tracker.Progress) {
+			if raftID == first {
+				ready = p.RecentActive && p.State == tracker.StateReplicate && p.Match == r.st.last()
+			}
+		})
+		if ready {
+			r.node.TransferLeader(first)
+			l.touch(r)
+		}
+	}
 }
 
 // compact forgets entries that neither this drive nor, probably, a follower needs.

@@ -1,4 +1,4 @@
-package replica
+package replicatest
 
 import (
 	"bytes"
@@ -6,22 +6,27 @@ import (
 	"sync"
 	"time"
 
+	"holdfast/meta/replica"
 	"holdfast/node/drive/log"
 )
 
-// memDisk is what is left of a raft log when its memLog is gone.
-type memDisk struct {
-	mu       sync.Mutex
-	records  []memRecord
-	segment  uint64
-	used     int64
-	perSeg   int64
-	damaged  bool
-	syncTime func() time.Duration
-	opened   *memLog
-	syncs    int
-	// lieAboutSync makes records be acknowledged before they are kept: a planted bug.
-	lieAboutSync bool
+// Disk keeps a raft log while no process has it open.
+type Disk struct {
+	mu      sync.Mutex
+	records []memRecord
+	segment uint64
+	used    int64
+	opened  *memLog
+
+	// SegmentBytes is the size of a segment; default 1 GiB.
+	SegmentBytes int64
+	// Damaged makes Open fail in the middle, with log.ErrDamaged.
+	Damaged bool
+	// SyncTime is how long a sync takes; nil = no time.
+	SyncTime func() time.Duration
+	// Lies makes the log acknowledge records some time before it keeps them: a disk that no
+	// protocol survives, to see that the tests notice.
+	Lies bool
 }
 
 type memRecord struct {
@@ -30,16 +35,18 @@ type memRecord struct {
 	payload []byte
 }
 
-func newMemDisk() *memDisk {
-	return &memDisk{segment: 1, perSeg: 1 << 30, syncTime: func() time.Duration { return 0 }}
+// NewDisk makes a disk without a log.
+func NewDisk() *Disk {
+	return &Disk{segment: 1, SegmentBytes: 1 << 30}
 }
 
-func (d *memDisk) open(replay Replay) (Log, error) {
+// Open opens the log on the disk.
+func (d *Disk) Open(replay replica.Replay) (replica.Log, error) {
 	d.mu.Lock()
-	records, damaged := d.records, d.damaged
+	records, damaged := d.records, d.Damaged
 	d.mu.Unlock()
 	for i, r := range records {
-		if damaged && i == len(records)/2 {
+		if damaged && i >= len(records)/2 {
 			return nil, fmt.Errorf("%w: as the test wants", log.ErrDamaged)
 		}
 		if err := replay(r.pos, r.kind, bytes.Clone(r.payload)); err != nil {
@@ -54,15 +61,16 @@ func (d *memDisk) open(replay Replay) (Log, error) {
 	return l, nil
 }
 
-func (d *memDisk) reset() error {
+// Reset throws the log away.
+func (d *Disk) Reset() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.records, d.damaged = nil, false
+	d.records, d.Damaged = nil, false
 	return nil
 }
 
-// crash loses what was not synced and fails what is asked from now on.
-func (d *memDisk) crash() {
+// Crash loses what was not synced; the open log fails what is asked of it from now on.
+func (d *Disk) Crash() {
 	d.mu.Lock()
 	l := d.opened
 	d.mu.Unlock()
@@ -75,7 +83,7 @@ func (d *memDisk) crash() {
 
 // memLog is a Log whose writer takes a while for each sync.
 type memLog struct {
-	disk    *memDisk
+	disk    *Disk
 	mu      sync.Mutex
 	queue   []memEntry
 	dead    bool
@@ -128,15 +136,15 @@ func (l *memLog) run() {
 
 func (l *memLog) sync(all []memEntry) {
 	d := l.disk
-	if d.lieAboutSync {
+	if d.Lies {
 		go func() { time.Sleep(50 * time.Millisecond); l.keep(all) }()
 		for _, e := range all {
 			e.done(log.Pos{Segment: 1}, nil)
 		}
 		return
 	}
-	if t := d.syncTime(); t > 0 {
-		time.Sleep(t)
+	if d.SyncTime != nil {
+		time.Sleep(d.SyncTime())
 	}
 	positions, err := l.keep(all)
 	for i, e := range all {
@@ -153,15 +161,14 @@ func (l *memLog) keep(all []memEntry) ([]log.Pos, error) {
 	dead := l.dead
 	l.mu.Unlock()
 	if dead {
-		return nil, errCrashed
+		return nil, ErrCrashed
 	}
 	d := l.disk
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.syncs++
 	var positions []log.Pos
 	for _, e := range all {
-		if d.used > d.perSeg {
+		if d.used > d.SegmentBytes {
 			d.segment, d.used = d.segment+1, 0
 		}
 		p := log.Pos{Segment: d.segment, Offset: d.used}

@@ -1,4 +1,4 @@
-package replica
+package replicatest
 
 import (
 	"context"
@@ -8,12 +8,14 @@ import (
 	"sync"
 
 	"holdfast/meta/fsm"
+	"holdfast/meta/replica"
 )
 
-var errCrashed = errors.New("crashed")
+// ErrCrashed is what a crashed KV or log answers.
+var ErrCrashed = errors.New("replicatest: crashed")
 
-// memKV is a KV that loses on a crash what was not flushed, as Badger does.
-type memKV struct {
+// KV is a KV that loses on a crash what was not flushed, as Badger does.
+type KV struct {
 	mu      sync.Mutex
 	values  map[string][]memVersion // ascending
 	keys    []string                // sorted, of values
@@ -21,10 +23,12 @@ type memKV struct {
 	version uint64
 	flushed uint64
 	crashed bool
-	broken  error // what Get returns, if set
-	// autoFlush is the distance in versions at which flushed follows by itself; 0 = never.
-	autoFlush uint64
-	limit     int // bytes a transaction takes; 0 = no limit
+
+	// AutoFlush is the distance in versions at which the flushed version follows the newest;
+	// 0 = it does not.
+	AutoFlush uint64
+	// Limit is how many bytes a transaction takes; 0 = any.
+	Limit int
 }
 
 type memVersion struct {
@@ -32,10 +36,11 @@ type memVersion struct {
 	value   []byte // nil = deleted
 }
 
-func newMemKV() *memKV { return &memKV{values: map[string][]memVersion{}} }
+// NewKV makes an empty KV.
+func NewKV() *KV { return &KV{values: map[string][]memVersion{}} }
 
-// crash forgets what was not flushed and fails everything from now on; reopen ends that.
-func (m *memKV) crash() {
+// Crash forgets what was not flushed and fails everything from now on, until Reopen.
+func (m *KV) Crash() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.crashed = true
@@ -53,32 +58,40 @@ func (m *memKV) crash() {
 	m.version = m.flushed
 }
 
-func (m *memKV) reopen() { m.mu.Lock(); m.crashed = false; m.mu.Unlock() }
+// Reopen ends a crash.
+func (m *KV) Reopen() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.crashed = false
+}
 
-func (m *memKV) Flushed() uint64 {
+// Flushed implements replica.KV.
+func (m *KV) Flushed() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.flushed
 }
 
-func (m *memKV) Flush(_ context.Context, version uint64) error {
+// Flush implements replica.KV.
+func (m *KV) Flush(_ context.Context, version uint64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.crashed {
-		return errCrashed
+		return ErrCrashed
 	}
 	m.flushed = max(m.flushed, m.version)
 	return nil
 }
 
-func (m *memKV) Begin(write bool) Txn {
+// Begin implements replica.KV.
+func (m *KV) Begin(write bool) replica.Txn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return &memTxn{kv: m, at: m.version, write: write, writes: map[string][]byte{}}
 }
 
 type memTxn struct {
-	kv     *memKV
+	kv     *KV
 	at     uint64
 	write  bool
 	writes map[string][]byte
@@ -95,15 +108,12 @@ func (t *memTxn) Get(key []byte) ([]byte, error) {
 	t.kv.mu.Lock()
 	defer t.kv.mu.Unlock()
 	if t.kv.crashed {
-		return nil, errCrashed
-	}
-	if t.kv.broken != nil {
-		return nil, t.kv.broken
+		return nil, ErrCrashed
 	}
 	return t.kv.at(string(key), t.at), nil
 }
 
-func (m *memKV) at(key string, version uint64) []byte {
+func (m *KV) at(key string, version uint64) []byte {
 	vs := m.values[key]
 	for i := len(vs) - 1; i >= 0; i-- {
 		if vs[i].version <= version {
@@ -118,8 +128,8 @@ func (t *memTxn) Set(key, value []byte) error {
 		return errors.New("not a writing transaction")
 	}
 	t.size += len(key) + len(value)
-	if t.kv.limit > 0 && t.size > t.kv.limit {
-		return ErrTxnTooBig
+	if t.kv.Limit > 0 && t.size > t.kv.Limit {
+		return replica.ErrTxnTooBig
 	}
 	t.writes[string(key)] = value
 	return nil
@@ -132,7 +142,7 @@ func (t *memTxn) Commit() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.crashed {
-		return errCrashed
+		return ErrCrashed
 	}
 	if t.ended || len(t.writes) == 0 {
 		return nil
@@ -146,8 +156,8 @@ func (t *memTxn) Commit() error {
 		}
 		m.values[k] = append(m.values[k], memVersion{m.version, v})
 	}
-	if m.autoFlush > 0 && m.version > m.autoFlush {
-		m.flushed = max(m.flushed, m.version-m.autoFlush)
+	if m.AutoFlush > 0 && m.version > m.AutoFlush {
+		m.flushed = max(m.flushed, m.version-m.AutoFlush)
 	}
 	return nil
 }

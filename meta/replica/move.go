@@ -1,0 +1,255 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
+	"google.golang.org/protobuf/proto"
+
+	"holdfast/internal/id"
+	"holdfast/internal/kind"
+)
+
+var (
+	errRefused = kind.New(kind.Conflict, "another change of the group's members is under way")
+	errNoMove  = errors.New("replica: neither drive holds a replica of the group")
+)
+
+// MoveReplica gives the place of a group's replica on one drive to another drive; both may be the
+// same one, if its replica is lost. The new replica joins as a learner under a raft ID of its own,
+// catches up, and takes the place in one joint change of configuration. It returns when the old one
+// is out. Interrupted, by ctx or a crash, it is to be called again and goes on where it stood.
+func (h *Host) MoveReplica(ctx context.Context, group uint32, from, to id.Drive) error {
+	if int(group) >= len(h.groups) {
+		return fmt.Errorf("replica: no group %d", group)
+	}
+	g := &h.groups[group]
+	select { // one move of a group at a time
+	case g.moving <- struct{}{}:
+		defer func() { <-g.moving }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	poll := time.NewTicker(h.cfg.Tick)
+	defer poll.Stop()
+	for {
+		done, err := h.moveStep(ctx, group, from, to)
+		if done || err != nil && !kind.Is(err, kind.NotLeader) && !kind.Is(err, kind.Unavailable) && !errors.Is(err, errRefused) {
+			return err
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-h.life.Done():
+			return ErrClosed
+		}
+	}
+}
+
+// moveStep looks where the move stands and does what comes next.
+func (h *Host) moveStep(ctx context.Context, group uint32, from, to id.Drive) (done bool, err error) {
+	v, err := h.lookAt(ctx, group)
+	if err != nil {
+		return false, err
+	}
+	c := v.config
+	if c.joint() {
+		return false, nil // raft leaves the joint configuration by itself
+	}
+	for _, learner := range c.conf.Learners {
+		if c.members[learner] != to { // left over from a move that was given up
+			return false, h.proposeConfig(ctx, group, change(pb.ConfChangeRemoveNode, learner), nil)
+		}
+	}
+	old := c.voterOn(from)
+	if from == to && old != 0 && h.alive(group, to, old) {
+		return true, nil
+	}
+	learner := c.learnerOn(to)
+	switch {
+	case learner == 0 && c.voterOn(to) != 0 && from != to:
+		if old == 0 {
+			return true, nil
+		}
+		return false, fmt.Errorf("replica: drive %s has a replica of group %d already", to, group)
+	case old == 0:
+		return false, errNoMove
+	case learner == 0:
+		if h.loopOf(to) == nil && h.cfg.Transport == nil {
+			return false, fmt.Errorf("replica: no drive %s here", to)
+		}
+		return false, h.proposeConfig(ctx, group, change(pb.ConfChangeAddLearnerNode, c.next), encodeAdded(c.next, to))
+	case !v.caughtUp(learner):
+		return false, nil
+	case v.leader == old:
+		h.transfer(group, old)
+		return false, nil
+	}
+	changes := append(change(pb.ConfChangeAddNode, learner), change(pb.ConfChangeRemoveNode, old)...)
+	return false, h.proposeConfig(ctx, group, changes, nil)
+}
+
+func change(t pb.ConfChangeType, raftID uint64) []*pb.ConfChangeSingle {
+	return []*pb.ConfChangeSingle{{Type: t.Enum(), NodeId: new(raftID)}}
+}
+
+func (c *groupConfig) voterOn(d id.Drive) uint64 {
+	i := slices.IndexFunc(c.conf.Voters, func(raftID uint64) bool { return c.members[raftID] == d })
+	if i < 0 {
+		return 0
+	}
+	return c.conf.Voters[i]
+}
+
+func (c *groupConfig) learnerOn(d id.Drive) uint64 {
+	i := slices.IndexFunc(c.conf.Learners, func(raftID uint64) bool { return c.members[raftID] == d })
+	if i < 0 {
+		return 0
+	}
+	return c.conf.Learners[i]
+}
+
+// alive reports whether a drive of this process runs the replica. Of other processes' drives it
+// knows nothing and says yes.
+func (h *Host) alive(group uint32, drive id.Drive, raftID uint64) bool {
+	l := h.loopOf(drive)
+	if l == nil {
+		return h.cfg.Transport != nil && !slices.ContainsFunc(h.cfg.Drives, func(d DriveHandle) bool { return d.ID == drive })
+	}
+	found, _ := onLoop(h.life, l, func(l *loop) bool { r := l.replicas[group]; return r != nil && r.id == raftID })
+	return found
+}
+
+// groupView is what a leader knows of its group.
+type groupView struct {
+	drive           id.Drive
+	leader          uint64
+	term, commit    uint64
+	applied, last   uint64
+	config          *groupConfig
+	progress        map[uint64]tracker.Progress
+	pendingProposal int
+}
+
+// caughtUpEntries is how many entries a learner may lack when it becomes a voter: it gets them
+// while it is one already.
+const caughtUpEntries = 256
+
+func (v *groupView) caughtUp(raftID uint64) bool {
+	p, ok := v.progress[raftID]
+	return ok && p.State == tracker.StateReplicate && p.RecentActive && p.Match+caughtUpEntries >= v.commit && p.Match > 0
+}
+
+// lookAt asks a group's leader how things stand.
+func (h *Host) lookAt(ctx context.Context, group uint32) (*groupView, error) {
+	lead := h.leader(group)
+	if lead == nil {
+		return nil, ErrNotLeader
+	}
+	v, ok := onLoop(ctx, lead.l, func(l *loop) *groupView { return l.look(group) })
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if !ok || v == nil {
+		return nil, ErrNotLeader
+	}
+	return v, nil
+}
+
+func (l *loop) look(group uint32) *groupView {
+	r := l.replicas[group]
+	if r == nil || !r.leads() {
+		return nil
+	}
+	v := &groupView{
+		drive: l.drive.ID, leader: r.id, term: r.hard.term, commit: r.hard.commit, applied: r.applied.Load(),
+		last: r.st.last(), config: r.config, progress: map[uint64]tracker.Progress{},
+		pendingProposal: len(r.awaiting),
+	}
+	r.node.WithProgress(func(raftID uint64, _ raft.ProgressType, p tracker.Progress) { v.progress[raftID] = p })
+	return v
+}
+
+// transfer asks the leader to hand over to the voter that has most.
+func (h *Host) transfer(group uint32, not uint64) {
+	lead := h.leader(group)
+	if lead == nil {
+		return
+	}
+	lead.l.in.call(func(l *loop) {
+		v := l.look(group)
+		if v == nil {
+			return
+		}
+		var best, match uint64
+		for _, raftID := range v.config.conf.Voters {
+			if p := v.progress[raftID]; raftID != not && p.RecentActive && p.Match > match {
+				best, match = raftID, p.Match
+			}
+		}
+		if best != 0 {
+			r := l.replicas[group]
+			r.node.TransferLeader(best)
+			l.touch(r)
+		}
+	})
+}
+
+// proposeConfig has a change of configuration committed and applied at the leader.
+func (h *Host) proposeConfig(ctx context.Context, group uint32, changes []*pb.ConfChangeSingle, added []byte) error {
+	lead := h.leader(group)
+	if lead == nil {
+		return ErrNotLeader
+	}
+	p := newProposal(group, nil)
+	p.conf = &pb.ConfChangeV2{
+		Transition: pb.ConfChangeTransitionAuto.Enum(), Changes: changes, Context: added,
+	}
+	if !lead.l.in.call(func(l *loop) { l.proposeChange(p) }) {
+		return ErrNotLeader
+	}
+	select {
+	case o := <-p.done:
+		if o.err == nil && o.result == nil {
+			return errRefused
+		}
+		return o.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// proposeChange proposes a change by itself. Raft puts an empty entry in the place of one that it
+// does not allow now; that answers the proposal.
+func (l *loop) proposeChange(p *proposal) {
+	l.drain()
+	r := l.replicas[p.group]
+	if r == nil || !r.leads() {
+		p.fail(ErrNotLeader)
+		return
+	}
+	data, err := proto.Marshal(p.conf)
+	if err != nil {
+		p.fail(err)
+		return
+	}
+	entry := &pb.Entry{Type: pb.EntryConfChangeV2.Enum(), Data: data}
+	if err := r.node.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: new(r.id), Entries: []*pb.Entry{entry}}); err != nil {
+		p.fail(ErrOverloaded)
+		return
+	}
+	r.unplaced = append(r.unplaced, p)
+	l.touch(r)
+	l.drain()
+	if i := slices.Index(r.unplaced, p); i >= 0 {
+		r.unplaced = slices.Delete(r.unplaced, i, i+1)
+		p.fail(errRefused)
+	}
+}
