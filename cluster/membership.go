@@ -98,10 +98,10 @@ func (m Membership) put(ctx context.Context, s node.Status, state metapb.Drive_S
 // cluster reads the cluster's record, or writes it at the first start.
 func (m Membership) cluster(ctx context.Context) (erasure.Scheme, error) {
 	a, err := m.Metadata.Ask(ctx, meta.SystemGroup, &metapb.Query{Op: &metapb.Query_GetCluster{GetCluster: &metapb.GetCluster{}}})
-	if err != nil {
+	if err != nil && !kind.Is(err, kind.NotFound) { // there is none before the first start
 		return erasure.Scheme{}, err
 	}
-	if c := a.Cluster; c != nil {
+	if c := a.GetCluster(); c != nil {
 		if string(c.Id) != string(m.Cluster[:]) {
 			return erasure.Scheme{}, kind.New(kind.Damaged, "the drives say cluster %s, their metadata says %x", m.Cluster, c.Id)
 		}
