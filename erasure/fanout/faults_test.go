@@ -51,7 +51,9 @@ func harms() []harm {
 		{"swapped", func(r *rig, ref Ref, i int) {
 			for n := 1; n < len(ref.Drives); n++ {
 				j := (i + n) % len(ref.Drives)
-				if r.drive(ref.Drives[i]).Misdirect(r.drive(ref.Drives[j]), shardOf(ref, j), shardOf(ref, i)) {
+				d := r.drive(ref.Drives[i])
+				// After several swaps the record found there may happen to be the right one.
+				if d.Misdirect(r.drive(ref.Drives[j]), shardOf(ref, j), shardOf(ref, i)) && d.Verify(context.Background(), shardOf(ref, i)) != nil {
 					return
 				}
 			}
