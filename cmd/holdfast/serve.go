@@ -1,0 +1,267 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"holdfast/api/admin"
+	"holdfast/api/s3"
+	"holdfast/api/sigv4"
+	"holdfast/cluster"
+	"holdfast/cluster/repair"
+	"holdfast/erasure"
+	"holdfast/erasure/fanout"
+	"holdfast/internal/id"
+	"holdfast/internal/telemetry"
+	"holdfast/meta/client"
+	"holdfast/node"
+	nodeclient "holdfast/node/client"
+	"holdfast/object"
+)
+
+// started is what a server tells once it is ready.
+type started struct {
+	address string // it listens on
+	ca      string // file of the certificate to trust; "" when the operator brought a certificate
+	drives  int
+	scheme  erasure.Scheme
+}
+
+// server is a running Holdfast: every package, wired.
+type server struct {
+	cfg     Config
+	metrics *telemetry.Metrics
+	front   *front
+
+	http       *http.Server
+	stopRepair func()
+
+	mu   sync.Mutex
+	core *core // nil until the drives are open
+}
+
+// core is what lies behind HTTP.
+type core struct {
+	storage *storage
+	drives  *nodeclient.Drives
+	meta    *client.Client
+	fanout  *fanout.Fanout
+	repair  *repair.Repairer // nil until the system group has answered
+	scheme  erasure.Scheme
+}
+
+// serve runs a server until ctx ends, and then stops it in order: requests under way finish, repair
+// ends, replicas and drives close. ready, if not nil, is called once all groups have leaders.
+func serve(ctx context.Context, cfg Config, ready func(started) error) (err error) {
+	if err := cfg.validate(); err != nil {
+		return err
+	}
+	if err := tuneMemory(cfg.MemoryLimit); err != nil {
+		return err
+	}
+	s := &server{cfg: cfg}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	failed, say, err := s.listen()
+	if err != nil {
+		return err
+	}
+	if err := s.open(ctx); err != nil {
+		return ignoreCanceled(ctx, err)
+	}
+	if err := s.join(ctx); err != nil {
+		return ignoreCanceled(ctx, err)
+	}
+	if err := s.core.meta.Ready(ctx); err != nil {
+		return ignoreCanceled(ctx, err)
+	}
+	say.drives, say.scheme = len(s.core.storage.drives), s.core.scheme
+	cfg.Logger.Info("ready", "address", say.address, "drives", say.drives, "scheme", say.scheme.String(), "version", versionText())
+	if ready != nil {
+		if err := ready(say); err != nil {
+			return err
+		}
+	}
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// ignoreCanceled takes an error that only says that the server was told to stop for a clean stop.
+func ignoreCanceled(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// stop undoes what was started, from the outside in: nobody is left who needs what goes next.
+func (s *server) stop() error {
+	var errs []error
+	if s.http != nil {
+		s.front.operations.stopping.Store(true)
+		errs = append(errs, drain(s.http, s.cfg.Drain, s.cfg.Logger))
+	}
+	if s.stopRepair != nil {
+		s.stopRepair()
+	}
+	if c := s.running(); c != nil {
+		errs = append(errs, c.fanout.Close(), c.storage.close())
+	}
+	return errors.Join(errs...)
+}
+
+// listen opens the port first, so that /-/live and /-/ready answer while drives are opened.
+func (s *server) listen() (failed <-chan error, say started, err error) {
+	if s.metrics, err = telemetry.New(telemetry.Config{
+		Version: versionText(), Logger: s.cfg.Logger, Drives: s.driveFigures, Groups: s.groupFigures, Repair: s.repairFigures,
+	}); err != nil {
+		return nil, started{}, err
+	}
+	get, ca, err := certificates(&s.cfg)
+	if err != nil {
+		return nil, started{}, err
+	}
+	l, err := openPort(s.cfg.Address, get)
+	if err != nil {
+		return nil, started{}, err
+	}
+	s.front = &front{operations: &operations{metrics: s.metrics.Handler(), token: s.cfg.MetricsToken, reasons: s.reasons}}
+	s.http = httpServer(s.front, s.cfg.Logger)
+	return serveOn(s.http, l), started{address: l.Addr().String(), ca: ca}, nil
+}
+
+// open opens drives and groups.
+func (s *server) open(ctx context.Context) error {
+	st, err := openStorage(ctx, &s.cfg)
+	if err != nil {
+		return err
+	}
+	c := &core{storage: st, drives: nodeclient.NewDrives()}
+	for _, d := range st.drives {
+		c.drives.Add(d)
+	}
+	if c.meta, err = client.New(client.Config{Host: st.host}); err != nil {
+		return errors.Join(err, st.close())
+	}
+	c.fanout, err = fanout.New(fanout.Config{Drives: c.drives, Logger: s.cfg.Logger, OnDamage: s.damage})
+	if err != nil {
+		return errors.Join(err, st.close())
+	}
+	s.mu.Lock()
+	s.core = c
+	s.mu.Unlock()
+	return nil
+}
+
+// damage passes a bad shard on to repair, once there is one.
+func (s *server) damage(shard node.Shard, d id.Drive, err error) {
+	if c := s.running(); c != nil && c.repair != nil {
+		c.repair.Damage(shard, d, err)
+	}
+}
+
+// running is the core, or nil.
+func (s *server) running() *core {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.core
+}
+
+// join waits for the system group, registers cluster and drives with it, and starts the engine.
+func (s *server) join(ctx context.Context) error {
+	c := s.core
+	if err := c.storage.majorities(ctx); err != nil {
+		return err
+	}
+	scheme, err := c.storage.firstScheme()
+	if err != nil {
+		return err
+	}
+	members := cluster.Membership{
+		Metadata: c.meta, Drives: c.drives, Cluster: c.storage.cluster, Scheme: scheme, Now: time.Now, Logger: s.cfg.Logger,
+	}
+	state, err := members.Join(ctx)
+	if err != nil {
+		return err
+	}
+	if s.cfg.Scheme != (erasure.Scheme{}) && s.cfg.Scheme != state.Scheme {
+		return fmt.Errorf("--scheme %s: the cluster was made with %s, and that does not change", s.cfg.Scheme, state.Scheme)
+	}
+	if err := s.startRepair(state, members); err != nil {
+		return err
+	}
+	return s.startEngine(state.Scheme)
+}
+
+func (s *server) startRepair(state cluster.State, members cluster.Membership) error {
+	c := s.core
+	r, err := repair.New(repair.Config{
+		Metadata: c.meta, Shards: c.fanout, Drives: c.drives, Placer: cluster.Placer{Drives: c.drives}, Retire: members.Retire,
+		ReclaimAfter: s.cfg.ReclaimAfter, ScrubInterval: s.cfg.ScrubInterval, Logger: s.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range state.Lost {
+		r.Lost(d)
+	}
+	s.mu.Lock()
+	c.repair, c.scheme = r, state.Scheme
+	s.mu.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.Run(ctx)
+	}()
+	s.stopRepair = func() {
+		cancel()
+		<-done
+	}
+	return nil
+}
+
+func (s *server) startEngine(scheme erasure.Scheme) error {
+	c := s.core
+	engine, err := object.New(object.Config{
+		Metadata: c.meta, Shards: c.fanout, Placer: cluster.Placer{Drives: c.drives}, Scheme: scheme, Logger: s.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	owner, err := s.cfg.Secret.Derive("owner", 32) // stable, the same on every node, and tells nothing
+	if err != nil {
+		return err
+	}
+	api, err := s3.New(s3.Config{
+		Engine: engine, Credentials: s.credentials, Region: s.cfg.Region, Domains: s.cfg.Domains, TrustedProxies: s.cfg.TrustedProxies,
+		OwnerID: hex.EncodeToString(owner), OwnerName: s.cfg.Root.User, Logger: s.cfg.Logger, Metrics: s.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	operators, err := admin.New(admin.Config{
+		Credentials: s.credentials, Region: s.cfg.Region, Status: s.status, Scrub: c.repair.Scrub, Logger: s.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.front.start(api, operators)
+	return nil
+}
+
+// credentials is sigv4.Lookup: there is one user so far.
+func (s *server) credentials(_ context.Context, accessKey string) (sigv4.Credentials, bool, error) {
+	if accessKey != s.cfg.Root.User {
+		return sigv4.Credentials{}, false, nil
+	}
+	return sigv4.Credentials{AccessKey: accessKey, SecretKey: s.cfg.Root.Password()}, true, nil
+}

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"holdfast/erasure"
+	"holdfast/internal/id"
+	"holdfast/internal/vfs"
+	"holdfast/meta"
+	"holdfast/meta/fsm"
+	"holdfast/meta/replica"
+	"holdfast/node/drive"
+	"holdfast/node/drive/log"
+)
+
+// storage is what lies below the metadata client and the fan-out: the drives of this process and
+// the group replicas on them.
+type storage struct {
+	cfg     *Config
+	cluster id.Cluster
+	drives  []*drive.Drive
+	fresh   []id.Drive // formatted by this start beside older drives
+	host    *replica.Host
+}
+
+// openStorage opens or makes the drives and recovers the groups. It refuses, before it changes
+// anything, what planDrives refuses.
+func openStorage(ctx context.Context, cfg *Config) (_ *storage, err error) {
+	s := &storage{cfg: cfg}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	p, err := planDrives(lookAtDrives(cfg.Data))
+	if err != nil {
+		return nil, err
+	}
+	if err := checkScheme(cfg.Scheme, len(cfg.Data)); err != nil {
+		return nil, err
+	}
+	if s.cluster = p.cluster; p.fresh {
+		if s.cluster, err = id.Random[id.Cluster](rand.Reader); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.openDrives(ctx, p); err != nil {
+		return nil, err
+	}
+	if err := s.begin(ctx, p); err != nil {
+		return nil, err
+	}
+	s.host, err = replica.Open(ctx, s.replicaConfig())
+	return s, err
+}
+
+// checkScheme refuses a scheme that the drives cannot hold.
+func checkScheme(scheme erasure.Scheme, drives int) error {
+	if scheme != (erasure.Scheme{}) && scheme.Shards() > drives {
+		return fmt.Errorf("--scheme %s needs %d drives, and there are %d", scheme, scheme.Shards(), drives)
+	}
+	return nil
+}
+
+// lookAtDrives reads what lies in the directories and changes nothing.
+func lookAtDrives(paths []string) []found {
+	all := make([]found, len(paths))
+	for i, path := range paths {
+		all[i] = lookAtDrive(path)
+	}
+	return all
+}
+
+func lookAtDrive(path string) found {
+	identity, err := drive.ReadIdentity(vfs.OS{}, path)
+	if err == nil {
+		return found{path: path, cluster: identity.Cluster, drive: identity.Drive}
+	}
+	if !errors.Is(err, drive.ErrNotFormatted) {
+		return found{path: path, err: err}
+	}
+	names, err := os.ReadDir(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return found{path: path, err: err}
+	}
+	for _, n := range names {
+		switch n.Name() {
+		case "lock", "drive.json.new", "lost+found": // of a first start that was interrupted, or of the file system
+		default:
+			return found{path: path, err: fmt.Errorf("it is no drive of Holdfast and not empty (it holds %s)", n.Name())}
+		}
+	}
+	return found{path: path, empty: true}
+}
+
+// openDrives opens all at once: each may have a log to replay.
+func (s *storage) openDrives(ctx context.Context, p plan) error {
+	formatted := map[string]bool{}
+	for _, path := range p.format {
+		formatted[path] = true
+	}
+	drives := make([]*drive.Drive, len(s.cfg.Data))
+	errs := make([]error, len(s.cfg.Data))
+	var wg sync.WaitGroup
+	for i, path := range s.cfg.Data {
+		wg.Go(func() {
+			drives[i], errs[i] = drive.Open(ctx, drive.Config{
+				Path: path, Cluster: s.cluster, Create: formatted[path], Logger: s.cfg.Logger,
+			})
+		})
+	}
+	wg.Wait()
+	for i, d := range drives {
+		if errs[i] != nil {
+			continue
+		}
+		s.drives = append(s.drives, d)
+		if formatted[s.cfg.Data[i]] && !p.fresh {
+			s.fresh = append(s.fresh, d.ID())
+		}
+	}
+	return s.judge(errs)
+}
+
+// judge decides whether to go on without the drives that did not open. One that another process
+// holds, or of a newer format, is a mistake to be put right; one that cannot be read is a lost drive.
+func (s *storage) judge(errs []error) error {
+	for i, err := range errs {
+		switch {
+		case err == nil:
+		case errors.Is(err, drive.ErrLocked):
+			return fmt.Errorf("%s is in use by another process: is the server running already? (%w)", s.cfg.Data[i], err)
+		case errors.Is(err, drive.ErrForeign), errors.Is(err, drive.ErrFormat), errors.Is(err, drive.ErrNotFormatted), errors.Is(err, context.Canceled):
+			return err
+		default:
+			s.cfg.Logger.Error("a drive does not open; going on without it", "path", s.cfg.Data[i], "error", err)
+		}
+	}
+	if len(s.drives) == 0 {
+		return fmt.Errorf("none of the drives opens: %w", errors.Join(errs...))
+	}
+	return nil
+}
+
+// begin writes the beginning of every group, at the first start of a cluster or when that one was
+// interrupted: then nothing was ever stored.
+func (s *storage) begin(ctx context.Context, p plan) error {
+	if !p.fresh && !s.untouched() {
+		return nil
+	}
+	scheme, err := s.firstScheme()
+	if err != nil {
+		return err
+	}
+	factor := replica.ReplicationFactor(len(s.drives), scheme.M)
+	if _, err := replica.Bootstrap(ctx, s.replicaConfig(), factor); err != nil {
+		return fmt.Errorf("make the metadata groups: %w", err)
+	}
+	// Bootstrap closed the raft logs, and a drive opens its own once.
+	if err := s.closeDrives(); err != nil {
+		return err
+	}
+	return s.openDrives(ctx, plan{fresh: p.fresh, cluster: s.cluster})
+}
+
+// firstScheme is the scheme that a new cluster begins with.
+func (s *storage) firstScheme() (erasure.Scheme, error) {
+	if s.cfg.Scheme != (erasure.Scheme{}) {
+		return s.cfg.Scheme, nil
+	}
+	return erasure.Default(len(s.drives))
+}
+
+// untouched reports whether no drive holds a shard or the state of a group.
+func (s *storage) untouched() bool {
+	for _, d := range s.drives {
+		if d.Status().Shards > 0 || holdsState(d.Badger()) {
+			return false
+		}
+	}
+	return len(s.drives) == len(s.cfg.Data)
+}
+
+// holdsState reports whether a drive's database has anything at all.
+func holdsState(db *badger.DB) (found bool) {
+	err := db.View(func(txn *badger.Txn) error {
+		options := badger.DefaultIteratorOptions
+		options.PrefetchValues = false
+		it := txn.NewIterator(options)
+		defer it.Close()
+		it.Rewind()
+		found = it.Valid()
+		return nil
+	})
+	return found || err != nil
+}
+
+func (s *storage) replicaConfig() replica.Config {
+	cfg := replica.Config{Groups: meta.DefaultGroups, Apply: fsm.Apply, Answer: fsm.Answer, Logger: s.cfg.Logger}
+	for _, d := range s.drives {
+		cfg.Drives = append(cfg.Drives, replica.DriveHandle{
+			ID: d.ID(), KV: replica.NewBadger(d.Badger(), d.Flushed), ResetLog: d.ResetRaftLog, Fail: d.Fail, Failed: d.Failed,
+			OpenLog: func(replay replica.Replay) (replica.Log, error) {
+				l, err := d.OpenRaftLog(func(p log.Pos, kind uint8, payload []byte) error { return replay(p, kind, payload) })
+				if err != nil {
+					return nil, err
+				}
+				return l, nil
+			},
+		})
+	}
+	return cfg
+}
+
+// close stops the replicas, then the drives under them.
+func (s *storage) close() error {
+	var err error
+	if s.host != nil {
+		err = s.host.Close()
+		s.host = nil
+	}
+	return errors.Join(err, s.closeDrives())
+}
+
+// closeDrives closes all at once: each may have a table to write.
+func (s *storage) closeDrives() error {
+	errs := make([]error, len(s.drives))
+	var wg sync.WaitGroup
+	for i, d := range s.drives {
+		wg.Go(func() { errs[i] = d.Close() })
+	}
+	wg.Wait()
+	s.drives = nil
+	return errors.Join(errs...)
+}
