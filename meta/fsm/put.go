@@ -138,6 +138,8 @@ func checkPart(p *metapb.Part) error {
 		return bad("data is inlined or has an ID of 16 bytes")
 	case p.Size > 0 && len(p.DataId) == 0 && len(p.Inline) == 0:
 		return bad("there is no data")
+	case p.Placement != nil && len(p.DataId) == 0:
+		return bad("there is a placement but no data to be placed")
 	}
 	return nil
 }
