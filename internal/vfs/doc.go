@@ -1,6 +1,7 @@
 // Package vfs is the little of a file system that Holdfast's own formats need, so that a test can
-// stand between them and the disk. There are two implementations: OS, and Faulty, which wraps
-// another and fails, shortens or fakes the calls that a test picks.
+// stand between them and the disk. There are three implementations: OS; Mem, in memory, which knows
+// what a power cut would leave; and Faulty, which wraps another and fails, shortens or fakes the calls
+// that a test picks.
 //
 // Invariants every implementation keeps:
 //

@@ -38,6 +38,7 @@ func (d *Drive) openShards(ctx context.Context) error {
 		d.damaged.Add(1)
 		d.log.Error("shard log is damaged; shards in it are lost here", "from", from.String(), "to", to.String(), "error", err)
 	}
+	d.gc.tables.pos = d.index.Applied() // what Badger opens with is in its tables
 	d.shard, err = log.Open(cfg, d.index.Applied(), d.replay)
 	if err != nil {
 		return fmt.Errorf("drive: open shard log: %w", err)
@@ -45,11 +46,21 @@ func (d *Drive) openShards(ctx context.Context) error {
 	if err := d.index.Start(); err != nil {
 		return err
 	}
+	d.retainSegments()
 	d.blobs.Skip(d.index.NextBlob())
 	if d.clean && !d.fresh {
 		return nil
 	}
 	return d.findBlobs(ctx)
+}
+
+// retainSegments drops the figures of segments that are gone: removed shortly before a crash, or lost.
+func (d *Drive) retainSegments() {
+	there := make(map[uint64]bool)
+	for _, s := range d.shard.Segments() {
+		there[s.ID] = true
+	}
+	d.index.Retain(func(segment uint64) bool { return there[segment] })
 }
 
 // replay gives one record of the shard log to the index.

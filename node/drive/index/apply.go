@@ -2,7 +2,6 @@ package index
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -170,23 +169,30 @@ func (x *Index) nextBatch() ([]Op, bool) {
 
 // changes is what a transaction will have done to the index's own figures.
 type changes struct {
-	txn   *badger.Txn
-	state state
-	live  map[uint64]int64 // differences
-	freed []uint64
+	txn     *badger.Txn
+	state   state
+	figures map[uint64]Figures // differences
+	gone    []uint64
+	freed   []uint64
+	dead    bool
 }
+
+func (c *changes) count(segment uint64, d Figures) { c.figures[segment] = c.figures[segment].plus(d) }
 
 func (x *Index) apply(batch []Op) error {
 	txn := x.cfg.DB.NewTransaction(true)
 	defer txn.Discard()
-	c := &changes{txn: txn, state: x.state, live: make(map[uint64]int64)}
+	c := &changes{txn: txn, figures: make(map[uint64]Figures)}
+	x.mu.Lock()
+	c.state, c.gone, x.gone = x.state, x.gone, nil
+	x.mu.Unlock()
 	for i := range batch {
 		if err := x.applyOp(c, &batch[i]); err != nil {
 			return err
 		}
 	}
 	c.state.applied = batch[len(batch)-1].Pos
-	if err := c.write(x.live); err != nil {
+	if err := x.writeFigures(c); err != nil {
 		return err
 	}
 	for _, n := range c.freed {
@@ -201,17 +207,18 @@ func (x *Index) apply(batch []Op) error {
 	return nil
 }
 
-// write puts the figures into the transaction. Only the applier changes live, so it may read it.
-func (c *changes) write(live map[uint64]int64) error {
-	for segment, diff := range c.live {
-		n := live[segment] + diff
-		var err error
-		if n > 0 {
-			err = c.txn.Set(liveKey(segment), binary.LittleEndian.AppendUint64(nil, uint64(n)))
-		} else {
-			err = c.txn.Delete(liveKey(segment))
+// writeFigures puts the figures into the transaction.
+func (x *Index) writeFigures(c *changes) error {
+	for _, segment := range c.gone {
+		if err := c.txn.Delete(figuresKey(segment)); err != nil {
+			return fmt.Errorf("index: segment %d: %w", segment, err)
 		}
-		if err != nil {
+	}
+	for segment, d := range c.figures {
+		x.mu.RLock()
+		f := x.figures[segment].plus(d)
+		x.mu.RUnlock()
+		if err := c.txn.Set(figuresKey(segment), f.encode()); err != nil {
 			return fmt.Errorf("index: segment %d: %w", segment, err)
 		}
 	}
@@ -223,14 +230,10 @@ func (c *changes) write(live map[uint64]int64) error {
 
 // applied takes over the figures of a committed transaction and drops what the overlay held.
 func (x *Index) applied(batch []Op, c *changes) {
-	dead := false
 	x.mu.Lock()
 	x.state = c.state
-	for segment, diff := range c.live {
-		dead = dead || diff < 0
-		if x.live[segment] += diff; x.live[segment] <= 0 {
-			delete(x.live, segment)
-		}
+	for segment, d := range c.figures {
+		x.figures[segment] = x.figures[segment].plus(d)
 	}
 	for i := range batch {
 		op := &batch[i]
@@ -244,7 +247,7 @@ func (x *Index) applied(batch []Op, c *changes) {
 	x.busy = false
 	x.changed.Broadcast()
 	x.mu.Unlock()
-	if dead && x.cfg.OnDead != nil && x.replaying == nil {
+	if c.dead && x.cfg.OnDead != nil && x.replaying == nil {
 		x.cfg.OnDead()
 	}
 }
@@ -257,6 +260,7 @@ func (x *Index) uncover(s node.Shard, pos log.Pos) {
 
 func (x *Index) applyOp(c *changes, op *Op) error {
 	if op.Kind == Delete {
+		c.count(op.Pos.Segment, Figures{Deletions: op.Bytes})
 		for _, d := range op.Deleted {
 			if err := x.applyDeletion(c, d); err != nil {
 				return err
@@ -276,7 +280,7 @@ func (x *Index) applyOp(c *changes, op *Op) error {
 	if old != nil {
 		c.forget(old, e.Blob)
 	}
-	c.live[e.Place.Segment] += int64(e.Bytes)
+	c.count(e.Place.Segment, Figures{Shards: int64(e.Bytes)})
 	c.state.shards++
 	if err := c.txn.Set(entryKey(e.Shard), e.encode()); err != nil {
 		return fmt.Errorf("index: set %s: %w", e.Shard, err)
@@ -310,7 +314,8 @@ func (x *Index) applyDeletion(c *changes, d Deletion) error {
 
 // forget takes an entry out of the figures; its blob is freed unless it is keep.
 func (c *changes) forget(e *Entry, keep uint64) {
-	c.live[e.Place.Segment] -= int64(e.Bytes)
+	c.count(e.Place.Segment, Figures{Shards: -int64(e.Bytes)})
+	c.dead = true
 	c.state.shards--
 	if e.Blob != 0 && e.Blob != keep {
 		c.freed = append(c.freed, e.Blob)

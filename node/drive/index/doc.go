@@ -11,7 +11,8 @@
 //	     0 version  1 k  2 m  3 zero  4 block length u32  8 length u64  16 blob u64
 //	     24 place: segment u64, offset u64  40 origin: segment u64, offset u64
 //	     56 bytes of the record in the log u32  60 zero u32
-//	"sg" segment [8]              live bytes of that segment, u64
+//	"sg" segment [8]              what of that segment is needed, in bytes of records:
+//	                              shards u64, deletions u64
 //	"sp"                          position of the last record applied (segment u64, offset u64),
 //	                              number of shards u64, next blob number u64
 //

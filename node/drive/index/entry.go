@@ -55,14 +55,14 @@ func (o *Op) entry() *Entry {
 }
 
 const (
-	entryVersion = 1
-	entryLen     = 64
-	stateLen     = 32
-	entryPrefix  = "se"
-	livePrefix   = "sg"
-	stateKey     = "sp"
-	entryKeyLen  = len(entryPrefix) + id.Size + 1
-	liveKeyLen   = len(livePrefix) + 8
+	entryVersion  = 1
+	entryLen      = 64
+	stateLen      = 32
+	entryPrefix   = "se"
+	figuresPrefix = "sg"
+	stateKey      = "sp"
+	entryKeyLen   = len(entryPrefix) + id.Size + 1
+	figuresKeyLen = len(figuresPrefix) + 8
 )
 
 // ErrFormat: a value in Badger that this version of the program did not write.
@@ -82,8 +82,8 @@ func decodeKey(k []byte) (node.Shard, bool) {
 	return node.Shard{Data: id.Data(k[2 : 2+id.Size]), Index: k[2+id.Size]}, true
 }
 
-func liveKey(segment uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte(livePrefix), segment)
+func figuresKey(segment uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte(figuresPrefix), segment)
 }
 
 func (e *Entry) encode() []byte {
@@ -151,4 +151,32 @@ func decodeState(b []byte) (state, error) {
 		shards:   int64(binary.LittleEndian.Uint64(b[16:])),
 		nextBlob: binary.LittleEndian.Uint64(b[24:]),
 	}, nil
+}
+
+// Figures is what a segment holds that is needed, in bytes of records.
+type Figures struct {
+	Shards    int64
+	Deletions int64 // all of them: whether one is needed depends on the other segments
+}
+
+const figuresLen = 16
+
+func (f Figures) encode() []byte {
+	b := make([]byte, 0, figuresLen)
+	b = binary.LittleEndian.AppendUint64(b, uint64(f.Shards))
+	return binary.LittleEndian.AppendUint64(b, uint64(f.Deletions))
+}
+
+func decodeFigures(b []byte) (Figures, error) {
+	if len(b) != figuresLen {
+		return Figures{}, fmt.Errorf("%w: figures of %d bytes", ErrFormat, len(b))
+	}
+	return Figures{
+		Shards:    int64(binary.LittleEndian.Uint64(b)),
+		Deletions: int64(binary.LittleEndian.Uint64(b[8:])),
+	}, nil
+}
+
+func (f Figures) plus(d Figures) Figures {
+	return Figures{f.Shards + d.Shards, f.Deletions + d.Deletions}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -35,7 +36,7 @@ type Config struct {
 	// FreeBlob removes a blob file that no shard needs any more. Called before the transaction
 	// that forgets it commits; again after a crash.
 	FreeBlob func(number uint64) error
-	// OnDead, if set, is called after bytes of segments died, by the applier.
+	// OnDead, if set, is called by the applier after records of segments died.
 	OnDead func()
 	// OnFailure is called when Badger or FreeBlob fails: the index then stands still.
 	OnFailure func(error)
@@ -50,10 +51,11 @@ type Index struct {
 	mu      sync.RWMutex
 	overlay map[node.Shard]overlaid
 	pending []Op
-	live    map[uint64]int64 // bytes of a segment's records that are needed
-	state   state            // as in Badger
-	busy    bool             // the applier is at work on a batch
-	armed   bool             // the timer runs
+	figures map[uint64]Figures
+	gone    []uint64 // segments whose figures are to be removed from Badger
+	state   state    // as in Badger
+	busy    bool     // the applier is at work on a batch
+	armed   bool     // the timer runs
 	failed  error
 	started bool
 	closed  bool
@@ -77,7 +79,7 @@ func Open(cfg Config) (*Index, error) {
 	x := &Index{
 		cfg:     cfg,
 		overlay: make(map[node.Shard]overlaid),
-		live:    make(map[uint64]int64),
+		figures: make(map[uint64]Figures),
 		kick:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 	}
@@ -86,7 +88,7 @@ func Open(cfg Config) (*Index, error) {
 		if err := x.readState(txn); err != nil {
 			return err
 		}
-		return x.readLive(txn)
+		return x.readFigures(txn)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("index: open: %w", err)
@@ -109,19 +111,20 @@ func (x *Index) readState(txn *badger.Txn) error {
 	})
 }
 
-func (x *Index) readLive(txn *badger.Txn) error {
+func (x *Index) readFigures(txn *badger.Txn) error {
 	opt := badger.DefaultIteratorOptions
 	opt.PrefetchValues = false
-	opt.Prefix = []byte(livePrefix)
+	opt.Prefix = []byte(figuresPrefix)
 	it := txn.NewIterator(opt)
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		key := it.Item().Key()
 		err := it.Item().Value(func(v []byte) error {
-			if len(key) != liveKeyLen || len(v) != 8 {
-				return fmt.Errorf("%w: segment counter", ErrFormat)
+			f, err := decodeFigures(v)
+			if len(key) != figuresKeyLen || err != nil {
+				return fmt.Errorf("%w: figures of a segment", ErrFormat)
 			}
-			x.live[binary.BigEndian.Uint64(key[2:])] = int64(binary.LittleEndian.Uint64(v))
+			x.figures[binary.BigEndian.Uint64(key[2:])] = f
 			return nil
 		})
 		if err != nil {
@@ -152,15 +155,23 @@ func (x *Index) NextBlob() uint64 {
 	return x.state.nextBlob
 }
 
-// Live is how many bytes of each segment are needed. Segments without any are missing.
-func (x *Index) Live() map[uint64]int64 {
+// Figures says what each segment holds that is needed. Segments of which nothing is are missing.
+func (x *Index) Figures() map[uint64]Figures {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	live := make(map[uint64]int64, len(x.live))
-	for s, n := range x.live {
-		live[s] = n
+	return maps.Clone(x.figures)
+}
+
+// Retain drops the figures of segments that are gone: all for which there is false.
+func (x *Index) Retain(there func(segment uint64) bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for segment := range x.figures {
+		if !there(segment) {
+			delete(x.figures, segment)
+			x.gone = append(x.gone, segment) // with the next transaction; no harm if there is none
+		}
 	}
-	return live
 }
 
 // Start ends the replay and starts the applier.

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -98,6 +99,42 @@ func (l *Log) remove(pick func(uint64) bool) error {
 	}
 	if err := l.cfg.FS.SyncDir(l.cfg.Dir); err != nil {
 		return l.fail(fmt.Errorf("log: sync %s: %w", l.cfg.Dir, err))
+	}
+	return nil
+}
+
+// Scan calls visit with each whole record of a sealed segment in order; the payload is valid during
+// the call. Damaged records are left out.
+func (l *Log) Scan(segment uint64, visit func(p Pos, kind uint8, payload []byte) error) error {
+	seg, err := l.files.acquire(segment)
+	if err != nil {
+		return err
+	}
+	defer l.files.release(seg)
+	size, err := seg.file.Size()
+	if err != nil {
+		return fmt.Errorf("log: size of segment %d: %w", segment, err)
+	}
+	s := &scanner{file: seg.file, seed: l.seed, id: segment, size: size}
+	for off := int64(0); off >= 0; {
+		h, payload, err := s.record(off)
+		switch {
+		case err == nil && h.form == formData:
+			if err := visit(Pos{segment, off}, h.kind, payload); err != nil {
+				return err
+			}
+		case err == nil && h.form == formEnd:
+			return nil
+		case err != nil && !errors.Is(err, ErrDamaged):
+			return err
+		}
+		if h.sum != 0 {
+			off += h.size()
+			continue
+		}
+		if off, err = s.find(off+align, func(h header) bool { return h.form != formMark }); err != nil {
+			return err
+		}
 	}
 	return nil
 }

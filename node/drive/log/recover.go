@@ -45,7 +45,19 @@ func (l *Log) recover(from Pos, replay func(Pos, uint8, []byte) error) error {
 			return err
 		}
 	}
+	r.goBehind(from)
 	return nil
+}
+
+// goBehind sees to it that new records come behind everything the caller has seen, should the end
+// of the log have been lost: it goes on in a new segment.
+func (r *recovery) goBehind(from Pos) {
+	w := &r.w
+	if w.seg != nil && (Pos{w.seg.id, w.pos}).Less(from) {
+		r.cfg.Logger.Error("the end of the log is lost", "dir", r.cfg.Dir, "found", w.pos, "seen", from.String())
+		w.sealed, w.before = true, from
+		r.files.update(w.seg, w.pos, true)
+	}
 }
 
 // find lists the segments and drops those that were filled ahead and never used.

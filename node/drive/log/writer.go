@@ -120,12 +120,11 @@ func (l *Log) room() error {
 	if w.seg != nil && !w.sealed {
 		return nil
 	}
-	id, before := uint64(1), Pos{}
-	if w.seg != nil {
-		id, before = w.seg.id+1, Pos{Segment: w.seg.id, Offset: w.pos}
-	} else if !w.before.IsZero() {
-		id, before = w.before.Segment+1, w.before
+	before := w.before
+	if w.seg != nil && before.Segment <= w.seg.id {
+		before = Pos{Segment: w.seg.id, Offset: w.pos}
 	}
+	id := before.Segment + 1
 	if !w.preparing {
 		w.preparing = true
 		l.prepare(id, l.segmentSize(w.size))
