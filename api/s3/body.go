@@ -18,6 +18,7 @@ type wire struct {
 	ctx   context.Context
 	moved time.Time
 	in    int64
+	ended bool // read to its end
 }
 
 func (b *wire) Read(p []byte) (int, error) {
@@ -28,7 +29,10 @@ func (b *wire) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.in += int64(n)
 	switch {
-	case err == nil || err == io.EOF: //nolint:errorlint // net/http returns it bare, and this is the hot path
+	case err == nil:
+		return n, nil
+	case err == io.EOF: //nolint:errorlint // net/http returns it bare
+		b.ended = true
 		return n, err
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return n, kind.Wrap(kind.IncompleteBody, err, "You did not provide the number of bytes specified by the Content-Length HTTP header.")
@@ -46,6 +50,14 @@ func (b *wire) done() {
 	if b.moved != (time.Time{}) {
 		b.moved = time.Time{}
 		_ = b.w.control.SetReadDeadline(time.Time{})
+	}
+}
+
+// leave is for a body that was not read to its end: net/http will drain some of it before it takes
+// the next request, and the client must not make that wait for ever.
+func (b *wire) leave() {
+	if b.ReadCloser != nil && !b.ended {
+		_ = b.w.control.SetReadDeadline(time.Now().Add(b.w.idle))
 	}
 }
 

@@ -65,6 +65,9 @@ func (c *call) open() (body *payload, size int64, trailers func() map[string]str
 	if err != nil {
 		return nil, 0, nil, err
 	}
+	if size == 0 {
+		c.wire.done()
+	}
 	c.body = payload{src: src, wire: &c.wire}
 	return &c.body, size, trailers, nil
 }

@@ -83,17 +83,28 @@ func unquote(tag string) string {
 	return tag
 }
 
+// oneETag takes the If-Match of a write.
+func oneETag(values []string) (string, error) {
+	list := etagList(values, false)
+	switch {
+	case len(list) != 1:
+		return "", unbuilt("If-Match with other than one ETag on a write or a delete")
+	case !cleanValue(list[0]):
+		return "", badArgument("If-Match has characters that no ETag has.")
+	}
+	return list[0], nil
+}
+
 // writeCondition takes the conditions of a write. S3 has If-Match with an ETag and If-None-Match
 // with an asterisk, and says NotImplemented to the rest.
 func (c *call) writeCondition() (object.Condition, error) {
 	var cond object.Condition
 	h := c.r.Header
 	if v := h["If-Match"]; len(v) > 0 {
-		list := etagList(v, false)
-		if len(list) != 1 {
-			return cond, unbuilt("If-Match with other than one ETag on a write")
+		var err error
+		if cond.IfMatch, err = oneETag(v); err != nil {
+			return cond, err
 		}
-		cond.IfMatch = list[0]
 	}
 	if v := h["If-None-Match"]; len(v) > 0 {
 		if first(v) != "*" || len(v) > 1 {
@@ -113,11 +124,10 @@ func (c *call) writeCondition() (object.Condition, error) {
 func (c *call) deleteCondition() (object.Condition, error) {
 	var cond object.Condition
 	if v := c.r.Header["If-Match"]; len(v) > 0 {
-		list := etagList(v, false)
-		if len(list) != 1 {
-			return cond, unbuilt("If-Match with other than one ETag on a delete")
+		var err error
+		if cond.IfMatch, err = oneETag(v); err != nil {
+			return cond, err
 		}
-		cond.IfMatch = list[0]
 	}
 	if _, ok := c.r.Header["If-None-Match"]; ok {
 		return cond, unbuilt("If-None-Match on a delete")

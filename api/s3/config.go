@@ -22,13 +22,13 @@ const (
 	defaultRegion  = "us-east-1"
 	defaultIdle    = time.Minute
 	defaultOwner   = "holdfast"
-	deadlineSlack  = 8 // a deadline is moved when 1/8 of its time has passed, not at every read
-	maxListWriter  = 1 << 20
-	smallXMLWriter = 4 << 10
+	deadlineSlack  = 8       // a deadline is moved when 1/8 of its time has passed, not at every read
+	maxListWriter  = 1 << 20 // bytes of an XML buffer that is kept for the next answer
+	smallXMLWriter = 4 << 10 // bytes of one to begin with
 )
 
-// Observer counts finished requests: the operation by its S3 name, the status (0 when the client
-// went away before one was sent), seconds, and bytes of the bodies.
+// Observer counts finished requests: the operation by its S3 name ("Unknown" where a request is
+// none), the status (499 when the client went away first), seconds, and bytes of the bodies.
 type Observer interface {
 	Observe(op string, code int, seconds float64, in, out int64)
 }

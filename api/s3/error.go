@@ -116,8 +116,13 @@ const msgSignature = "The request signature we calculated does not match the sig
 // answer finds the row of an error, with its sentence filled in.
 func answer(err error) row {
 	k := kind.Of(err)
-	if k == kind.Unknown && errors.Is(err, context.Canceled) {
-		k = kind.Canceled
+	if k == kind.Unknown {
+		switch {
+		case errors.Is(err, context.Canceled):
+			k = kind.Canceled
+		case errors.Is(err, context.DeadlineExceeded):
+			k = kind.Timeout
+		}
 	}
 	r, ok := table[k]
 	if !ok {
@@ -132,6 +137,9 @@ func answer(err error) row {
 // fail answers a request with an error. An answer that has begun cannot be taken back: then the
 // connection is broken, so that the client sees a short body.
 func (c *call) fail(err error) {
+	if c.w.broken != nil || c.ctx.Err() != nil { // whatever the engine made of that
+		err = kind.Wrap(kind.Canceled, err, "the client went away")
+	}
 	r := answer(err)
 	c.err = err
 	if c.w.begun || r.status == statusGone {

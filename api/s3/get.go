@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"holdfast/internal/kind"
 	"holdfast/object"
@@ -141,7 +142,7 @@ func (c *call) objectHeaders(h *headers, rd *object.Reading, over []override) {
 	if rd.Ranged && rd.Length > 0 {
 		h.set("Content-Range", contentRange(rd.First, rd.Length, rd.Size))
 	}
-	if c.header(headerChecksumMode) == "ENABLED" && rd.Length == rd.Size {
+	if strings.EqualFold(c.header(headerChecksumMode), "ENABLED") && rd.Length == rd.Size {
 		echoChecksum(h, rd.Checksum) // of the whole: a client would hold a part against it
 	}
 	if rd.Parts > 0 && c.query.has("partNumber") {

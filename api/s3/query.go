@@ -3,6 +3,7 @@ package s3
 import (
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"holdfast/internal/kind"
 )
@@ -27,7 +28,7 @@ func parseQuery(dst query, raw string) (query, error) {
 		var err1, err2 error
 		name, err1 = unescapeQuery(name)
 		value, err2 = unescapeQuery(value)
-		if err1 != nil || err2 != nil || strings.IndexByte(part, ';') >= 0 {
+		if err1 != nil || err2 != nil || strings.IndexByte(part, ';') >= 0 || !utf8.ValidString(name) || !utf8.ValidString(value) {
 			return nil, plain(kind.InvalidURI)
 		}
 		if dst.has(name) {

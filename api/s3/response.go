@@ -13,7 +13,8 @@ type response struct {
 	moved   time.Time // when the deadline was last moved
 	status  int       // 0 until the header is sent
 	out     int64
-	begun   bool // the header was handed to net/http
+	begun   bool  // the header was handed to net/http
+	broken  error // what a write failed with: the client is gone or has stalled
 }
 
 // Unwrap is for http.ResponseController.
@@ -25,8 +26,12 @@ func (w *response) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write sends b; the first one sends the header too, with the status that was prepared.
+// Write sends b; the first one sends the header too, with the status that was prepared. Nothing is
+// no first byte: as long as the header is not sent an error can still be told.
 func (w *response) Write(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
 	if !w.begun {
 		w.WriteHeader(w.prepared())
 	} else {
@@ -34,6 +39,9 @@ func (w *response) Write(b []byte) (int, error) {
 	}
 	n, err := w.ResponseWriter.Write(b)
 	w.out += int64(n)
+	if err != nil {
+		w.broken = err
+	}
 	return n, err
 }
 

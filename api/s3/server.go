@@ -125,6 +125,7 @@ func (c *call) authorise() error {
 func (s *Server) end(c *call) {
 	v := recover()
 	c.finish()
+	c.wire.leave()
 	abort := v != nil
 	if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // the sentinel of net/http
 		abort = s.rescue(c, v)
