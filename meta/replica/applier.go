@@ -277,7 +277,9 @@ func (a *applier) applyEntry(s *ranged, j *applyJob, e *pb.Entry) (*metapb.Resul
 		if c == nil {
 			return nil, nil
 		}
-		return &metapb.Result{}, saveConfig(s.txn, j.r.group, kvState{raftID: j.r.id, rangeID: j.r.rangeID.Load(), config: c})
+		return &metapb.Result{}, saveConfig(s.txn, j.r.group, kvState{
+			raftID: j.r.id, rangeID: j.r.rangeID.Load(), installed: j.r.installed, config: c,
+		})
 	}
 	if len(e.GetData()) == 0 {
 		return nil, nil

@@ -18,6 +18,9 @@ type found struct {
 	hard    hardState
 	dropped bool
 	started bool // there is more than the initial section
+	// floating: the section with the base was cut off. The entries that are left begin at or
+	// before what the KV has applied, or they would not have been cut, and the base follows from that.
+	floating bool
 }
 
 // recovery gathers what a drive's log says while it is replayed.
@@ -56,11 +59,17 @@ func (r *recovery) section(pos log.Pos, s *section) error {
 		} else {
 			g.started = true
 		}
+		g.floating = false
 		g.st.reset(s.base)
 		g.st.cacheLimit = r.cache
 		g.config = slices.Clone(s.config)
 	}
-	if g == nil || g.raftID != s.raftID {
+	if g == nil {
+		g = &found{raftID: s.raftID, floating: true, started: true}
+		g.st.cacheLimit = r.cache
+		r.groups[s.group] = g
+	}
+	if g.raftID != s.raftID {
 		return fmt.Errorf("%w: group %d: raft ID %d begins without a base at %s", errRecord, s.group, s.raftID, pos)
 	}
 	if s.flags&hasHard != 0 {
@@ -88,6 +97,9 @@ func (r *recovery) entries(g *found, pos log.Pos, s *section) error {
 			data = slices.Clone(e.data)
 		}
 		entries[i] = newEntry(e.typ, e.id, data)
+	}
+	if first := s.entries[0].id.index; g.floating && (len(g.st.refs) == 0 || first <= g.st.base.index) {
+		g.st.reset(entryID{index: first - 1}) // of unknown term; merge moves it
 	}
 	if err := g.st.append(entries); err != nil {
 		return fmt.Errorf("%w: group %d at %s: %w", errRecord, s.group, pos, err)
@@ -123,6 +135,9 @@ var errLost = errors.New("replica: log or state lost")
 func (g *found) merge(kv *kvState) (*kvState, error) {
 	st := kv
 	if st == nil || st.raftID != g.raftID {
+		if g.floating {
+			return nil, fmt.Errorf("%w: the log was cut and the KV has no state", errLost)
+		}
 		config, err := decodeConfig(g.config)
 		if err != nil {
 			return nil, err
@@ -132,18 +147,33 @@ func (g *found) merge(kv *kvState) (*kvState, error) {
 		}
 		st = &kvState{raftID: g.raftID, applied: g.st.base, config: config}
 	}
+	if g.floating && len(g.st.refs) == 0 {
+		g.st.reset(st.applied)
+	}
 	if st.applied.index < g.st.base.index {
 		return nil, fmt.Errorf("%w: applied %d, the log begins behind %d", errLost, st.applied.index, g.st.base.index)
 	}
-	// A snapshot was swapped in and flushed, but the record of it is not in the log.
-	if term, err := g.st.Term(st.applied.index); err != nil || term != st.applied.term {
+	if g.floating && st.applied.index == g.st.base.index {
+		g.st.base.term = st.applied.term
+	}
+	switch term, err := g.st.Term(st.applied.index); {
+	case err == nil && term == st.applied.term:
+	case st.applied.index == st.installed: // the record of the newest snapshot is not in the log
 		g.st.reset(st.applied)
+		if g.hard.term < st.applied.term { // nor the term in which it came, so it has not voted in it
+			g.hard.term, g.hard.vote = st.applied.term, 0
+		}
+	default:
+		return nil, fmt.Errorf("%w: applied %d of term %d, the log ends at %d", errLost, st.applied.index, st.applied.term, g.st.last())
 	}
-	// The commit index is persisted lazily, and the term of a snapshot with its record.
-	g.hard.commit = min(max(g.hard.commit, st.applied.index), g.st.last())
+	if g.floating && g.st.base.index < st.applied.index {
+		g.st.compact(st.applied.index) // whose term is known
+	}
 	if last, _ := g.st.Term(g.st.last()); g.hard.term < last {
-		g.hard.term, g.hard.vote = last, 0
+		return nil, fmt.Errorf("%w: term %d, but the last entry is of term %d", errLost, g.hard.term, last)
 	}
+	// The commit index is persisted lazily.
+	g.hard.commit = min(max(g.hard.commit, st.applied.index), g.st.last())
 	return st, nil
 }
 
@@ -156,54 +186,69 @@ func openLoop(h *Host, d DriveHandle) (*loop, error) {
 	}
 	rec := &recovery{drive: d, groups: map[uint32]*found{}, dead: map[uint32]uint64{}, newest: kv, cache: h.cfg.CacheBytes}
 	if l.log, err = d.OpenLog(rec.record); err != nil {
-		if l.log, err = replaceLog(h, d, rec, err); err != nil {
+		if l.log, err = l.replaceLog(rec, err); err != nil {
 			return nil, err
 		}
 	}
-	l.dead = rec.dead
+	for group, raftID := range rec.dead {
+		l.dead[group] = max(l.dead[group], raftID)
+	}
 	for _, rangeID := range ranges {
 		l.nextRange.Store(max(l.nextRange.Load(), rangeID))
 	}
 	for _, st := range kv {
 		l.nextRange.Store(max(l.nextRange.Load(), st.rangeID))
 	}
-	owned := map[uint64]bool{}
 	for group, g := range rec.groups {
 		st, err := g.merge(kv[group])
 		if err == nil {
 			err = l.restore(group, g, st)
 		}
 		if err != nil {
-			h.cfg.Logger.Error("replica lost", "drive", d.ID, "group", group, "raft_id", g.raftID, "error", err)
-			l.bury(group, g.raftID)
+			l.giveUp(group, g.raftID, err)
+		}
+	}
+	owned := map[uint64]bool{}
+	for _, r := range l.replicas {
+		owned[r.rangeID.Load()] = true
+	}
+	for group, st := range kv {
+		if r := l.replicas[group]; r != nil && r.id >= st.raftID {
 			continue
 		}
-		owned[l.replicas[group].rangeID.Load()] = true
-	}
-	for group, st := range kv { // a state without a log is a replica that forgot its votes
-		if g := rec.groups[group]; g == nil || g.raftID < st.raftID {
-			if rec.dead[group] < st.raftID {
-				h.cfg.Logger.Error("replica without a raft log", "drive", d.ID, "group", group, "raft_id", st.raftID)
-				l.bury(group, st.raftID)
-			}
-		}
+		owned[st.rangeID] = true
+		l.giveUp(group, st.raftID, fmt.Errorf("%w: there is no log of the replica", errLost))
 	}
 	l.orphans = slices.DeleteFunc(ranges, func(r uint64) bool { return owned[r] })
 	return l, nil
 }
 
+// giveUp notes a replica that must not vote again because it may have forgotten what it promised.
+// What the KV has of it stays until a new replica takes its place: it is the last resort of people.
+func (l *loop) giveUp(group uint32, raftID uint64, err error) {
+	l.cfg.Logger.Error("replica lost", "drive", l.drive.ID, "group", group, "raft_id", raftID, "error", err)
+	l.halted[group] = haltedReplica{max(raftID, l.halted[group].raftID), err}
+	l.writeDead(group, raftID)
+}
+
 // replaceLog begins a new log in the place of a damaged one. All replicas on the drive are dead:
 // what they voted for cannot be told any more.
-func replaceLog(h *Host, d DriveHandle, rec *recovery, cause error) (Log, error) {
-	if d.ResetLog == nil || !errors.Is(cause, log.ErrDamaged) && !errors.Is(cause, errRecord) {
+func (l *loop) replaceLog(rec *recovery, cause error) (Log, error) {
+	d := l.drive
+	if d.ResetLog == nil || !errors.Is(cause, log.ErrDamaged) {
 		return nil, fmt.Errorf("replica: drive %s: open raft log: %w", d.ID, cause)
 	}
-	h.cfg.Logger.Error("raft log damaged: its replicas are given up", "drive", d.ID, "error", cause)
+	l.cfg.Logger.Error("raft log damaged: its replicas are given up", "drive", d.ID, "error", cause)
 	if err := d.ResetLog(); err != nil {
 		return nil, fmt.Errorf("replica: drive %s: reset raft log: %w", d.ID, err)
 	}
 	for group, g := range rec.groups {
-		rec.newest[group] = &kvState{raftID: g.raftID} // to be buried
+		if kv := rec.newest[group]; kv == nil || kv.raftID < g.raftID {
+			l.giveUp(group, g.raftID, cause)
+		}
+	}
+	for group, raftID := range rec.dead {
+		l.dead[group] = max(l.dead[group], raftID)
 	}
 	rec.groups, rec.dead = map[uint32]*found{}, map[uint32]uint64{}
 	return d.OpenLog(rec.record)
@@ -230,7 +275,7 @@ func (l *loop) restore(group uint32, g *found, st *kvState) error {
 	r := &replica{group: group, id: g.raftID, st: &g.st, hard: g.hard, kept: g.hard, config: st.config, baseConfig: g.config}
 	r.st.log, r.st.snapshot = l.log, r.makeSnapshot
 	r.applied.Store(st.applied.index)
-	r.stepped = st.applied.index
+	r.stepped, r.installed = st.applied.index, st.installed
 	if st.rangeID == 0 {
 		st.rangeID = l.newRange()
 		if err := l.storeState(group, *st); err != nil {
@@ -255,12 +300,16 @@ func (l *loop) storeState(group uint32, st kvState) error {
 	return txn.Commit()
 }
 
-// bury notes that a raft ID is dead on this drive, in the log and in the KV.
-func (l *loop) bury(group uint32, raftID uint64) {
+// writeDead notes that a raft ID is dead on this drive.
+func (l *loop) writeDead(group uint32, raftID uint64) {
 	l.dead[group] = max(l.dead[group], raftID)
 	l.deadPos = 0
-	b := l.current()
-	b.record.begin(&section{flags: isDropped, group: group, raftID: l.dead[group]}, 0)
+	l.current().record.begin(&section{flags: isDropped, group: group, raftID: l.dead[group]}, 0)
+}
+
+// bury does the same and has the KV forget the replica.
+func (l *loop) bury(group uint32, raftID uint64) {
+	l.writeDead(group, raftID)
 	l.apply.push(applyJob{r: &replica{group: group, id: raftID}, drop: true})
 }
 

@@ -52,7 +52,9 @@ type replica struct {
 
 	applied atomic.Uint64 // index, after its transaction committed
 	rangeID atomic.Uint64
-	broken  bool // the applier's: it found damage and applies nothing more
+	// The applier's: it found damage and applies nothing more; the newest snapshot swapped in.
+	broken    bool
+	installed uint64
 	results results
 	stepped uint64 // applied index that raft knows
 	// flushed is the applied index that the KV's tables hold. Owned by the loop.

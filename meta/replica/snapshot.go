@@ -294,7 +294,7 @@ func (a *applier) swap(j *applyJob) error {
 	job.old = r.rangeID.Load()
 	txn := a.kv.Begin(true)
 	defer txn.Discard()
-	st := kvState{raftID: r.id, rangeID: job.staged.rangeID, applied: job.staged.at, config: job.config}
+	st := kvState{raftID: r.id, rangeID: job.staged.rangeID, applied: job.staged.at, installed: job.staged.at.index, config: job.config}
 	if err := saveState(txn, r.group, st); err != nil {
 		return err
 	}
@@ -302,6 +302,7 @@ func (a *applier) swap(j *applyJob) error {
 		return err
 	}
 	r.rangeID.Store(job.staged.rangeID)
+	r.installed = job.staged.at.index
 	r.applied.Store(job.staged.at.index)
 	read := a.kv.Begin(false)
 	version := read.Version()

@@ -10,7 +10,7 @@ import (
 // Keys in the drive's KV; see doc.go.
 const (
 	keyRange   = 'g'    // range ID (8, big endian), key of the state machine → its value
-	keyConfig  = "rc"   // group (4, big endian) → range ID, raft ID, configuration
+	keyConfig  = "rc"   // group (4, big endian) → range ID, raft ID, index of the last snapshot, configuration
 	keyApplied = "ra"   // group (4, big endian) → raft ID, applied index, its term
 	keyFiller  = "rfil" // nothing: pushes memtables out
 	rangeLen   = 1 + 8
@@ -34,12 +34,15 @@ type kvState struct {
 	raftID  uint64
 	rangeID uint64
 	applied entryID
-	config  *groupConfig
+	// installed is the index of the newest snapshot that was swapped in.
+	installed uint64
+	config    *groupConfig
 }
 
 func saveConfig(s fsm.Store, group uint32, st kvState) error {
 	v := binary.LittleEndian.AppendUint64(nil, st.rangeID)
 	v = binary.LittleEndian.AppendUint64(v, st.raftID)
+	v = binary.LittleEndian.AppendUint64(v, st.installed)
 	return s.Set(configKey(group), append(v, st.config.encode()...))
 }
 
@@ -63,7 +66,7 @@ func loadState(r fsm.Reader, group uint32) (*kvState, error) {
 		return nil, err
 	}
 	d := decoder{buf: v}
-	st := &kvState{rangeID: d.u64(), raftID: d.u64()}
+	st := &kvState{rangeID: d.u64(), raftID: d.u64(), installed: d.u64()}
 	if d.err != nil {
 		return nil, fmt.Errorf("replica: state of group %d: %w", group, d.err)
 	}
