@@ -161,14 +161,8 @@ func (p *put) wrote(i int, ok bool) bool {
 		return true
 	}
 	s.pos++
-	behind := 0
-	for j := range p.shards {
-		if p.shards[j].state == writing && p.shards[j].pos < s.pos {
-			behind++
-		}
-	}
 	// The caller waits for a stripe to come free, or for when only a few hold it back.
-	if behind <= len(p.shards)-p.quorum {
+	if p.tail() == s.pos || p.lagging() {
 		p.notify()
 	}
 	return true
@@ -251,19 +245,20 @@ func (p *put) tail() int {
 	return tail
 }
 
-// lagging reports whether the slowest live shards alone hold the write back: a quorum of the others,
-// the encoder and the inspector are ahead of them.
+// lagging reports whether slow drives alone hold the write back: a quorum of the others has written
+// all there is, and encoder and inspector are further than the slowest. To be a stripe behind is
+// no fault: whoever is slowest by a little ends up there, and costs no more than that little.
 func (p *put) lagging() bool {
-	tail, ahead := p.tail(), 0
-	if p.used() <= tail {
+	if p.used() <= p.tail() {
 		return false
 	}
+	idle := 0
 	for i := range p.shards {
-		if s := &p.shards[i]; s.state == committed || s.state == writing && s.pos > tail {
-			ahead++
+		if s := &p.shards[i]; s.state == writing && s.pos == p.encoded || s.state == committed {
+			idle++
 		}
 	}
-	return ahead >= p.quorum
+	return idle >= p.quorum
 }
 
 // abandon gives up the live shards that match.
