@@ -2,8 +2,6 @@ package replica
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -30,66 +28,62 @@ func place(sorted []id.Drive, group uint32, factor int) []id.Drive {
 	return out
 }
 
-// Bootstrap writes the first configuration of every group to the raft logs of its drives: factor
-// replicas each, placed by rotation over cfg.Drives. It does nothing if the groups have started
-// already, which is when any of the logs holds more than such a beginning. If it is interrupted,
-// it is to be called again, with the same drives, before Open. It reports whether it wrote anything.
-//
-// A cluster that has run must not be bootstrapped again on drives that have all lost their logs: the
-// caller knows by its drives' identity files whether they are new.
-func Bootstrap(ctx context.Context, cfg Config, factor int) (bool, error) {
-	if err := cfg.validate(); err != nil {
-		return false, err
-	}
-	drives := make([]id.Drive, len(cfg.Drives))
-	for i, d := range cfg.Drives {
-		drives[i] = d.ID
-	}
-	slices.SortFunc(drives, func(a, b id.Drive) int { return bytes.Compare(a[:], b[:]) })
-	if factor < 1 || factor > len(drives) || factor%2 == 0 {
-		return false, fmt.Errorf("replica: %d replicas on %d drives", factor, len(drives))
-	}
-	var logs []Log
-	defer func() {
-		for _, l := range logs {
-			_ = l.Close()
-		}
-	}()
-	var missing []bool
-	started := false
-	for _, d := range cfg.Drives {
-		rec := &recovery{drive: d, groups: map[uint32]*found{}, dead: map[uint32]uint64{}}
-		l, err := d.OpenLog(rec.record)
-		if err != nil {
-			return false, fmt.Errorf("replica: drive %s: open raft log: %w", d.ID, err)
-		}
-		logs = append(logs, l)
-		missing = append(missing, len(rec.groups) == 0)
-		started = started || len(rec.dead) > 0
-		for _, g := range rec.groups {
-			started = started || g.started
-		}
-	}
-	if started || !slices.Contains(missing, true) {
-		return false, nil
-	}
-	for i, d := range cfg.Drives {
-		if !missing[i] {
-			continue
-		}
-		if err := writeBeginning(ctx, logs[i], d.ID, cfg.Groups, drives, factor); err != nil {
-			return false, err
-		}
-	}
-	return true, nil
+// Beginning is the first configuration of all groups of a new cluster.
+type Beginning struct {
+	// Drives are all drives of the cluster, also those of other processes.
+	Drives []id.Drive
+	// Replicas of each group; see ReplicationFactor.
+	Replicas int
 }
 
-// writeBeginning writes one record with the beginning of all groups that a drive takes part in.
-func writeBeginning(ctx context.Context, l Log, drive id.Drive, groups uint32, drives []id.Drive, factor int) error {
+func (b *Beginning) validate() error {
+	if b.Replicas < 1 || b.Replicas > len(b.Drives) || b.Replicas%2 == 0 {
+		return fmt.Errorf("replica: %d replicas on %d drives", b.Replicas, len(b.Drives))
+	}
+	return nil
+}
+
+// write begins the groups on the drives here that have none. One record a drive: if it is
+// interrupted, the next Open writes what is missing. It does nothing if any drive here has started,
+// that is, has more than such a beginning: then a drive without one was wiped, and a replica
+// that was there must not come back under the same raft ID.
+func (b *Beginning) write(drives []*opening) error {
+	sorted := slices.Clone(b.Drives)
+	slices.SortFunc(sorted, func(x, y id.Drive) int { return bytes.Compare(x[:], y[:]) })
+	if slices.ContainsFunc(drives, (*opening).started) {
+		return nil
+	}
+	for _, o := range drives {
+		if len(o.rec.groups) > 0 {
+			continue
+		}
+		record := b.record(sorted, o.l.drive.ID, o.l.cfg.Groups)
+		if len(record) == 0 {
+			continue
+		}
+		type place struct {
+			pos log.Pos
+			err error
+		}
+		done := make(chan place, 1)
+		o.l.log.Append(kindSections, [][]byte{record}, func(pos log.Pos, err error) { done <- place{pos, err} })
+		at := <-done
+		if at.err == nil {
+			at.err = o.rec.record(at.pos, kindSections, record)
+		}
+		if at.err != nil {
+			return fmt.Errorf("replica: drive %s: write the beginning: %w", o.l.drive.ID, at.err)
+		}
+	}
+	return nil
+}
+
+// record is the beginning of all groups that a drive takes part in.
+func (b *Beginning) record(sorted []id.Drive, drive id.Drive, groups uint32) []byte {
 	var w recordWriter
 	w.reset()
 	for group := range groups + 1 {
-		members := place(drives, group, factor)
+		members := place(sorted, group, b.Replicas)
 		at := slices.Index(members, drive)
 		if at < 0 {
 			continue
@@ -101,18 +95,5 @@ func writeBeginning(ctx context.Context, l Log, drive id.Drive, groups uint32, d
 			hard:   hardState{term: initialTerm, commit: 1},
 		}, 0)
 	}
-	if w.size == 0 {
-		return nil
-	}
-	done := make(chan error, 1)
-	l.Append(kindSections, w.finish(), func(_ log.Pos, err error) { done <- err })
-	select {
-	case err := <-done:
-		if err != nil {
-			return fmt.Errorf("replica: drive %s: write the beginning: %w", drive, err)
-		}
-		return nil
-	case <-ctx.Done():
-		return errors.Join(ctx.Err(), errors.New("replica: bootstrap interrupted"))
-	}
+	return bytes.Join(w.finish(), nil)
 }

@@ -37,6 +37,10 @@ type Config struct {
 	// Apply and Answer are the state machine: fsm.Apply and fsm.Answer, outside tests.
 	Apply  func(s fsm.Store, group uint32, index uint64, cmd *metapb.Command) (*metapb.Result, error)
 	Answer func(r fsm.Reader, group uint32, q *metapb.Query) (*metapb.Answer, error)
+	// Beginning, at the first start of a cluster, is what its groups begin with; written to the
+	// drives here unless they have started already. Whoever sets it knows (by the drives'
+	// identity files) that the cluster is new: drives that have all lost their logs look new too.
+	Beginning *Beginning
 	// Transport carries messages to drives of other processes; nil: there are none.
 	Transport Transport
 	// Logger takes what operators should know; default none.
@@ -72,6 +76,11 @@ type Config struct {
 func (c *Config) validate() error {
 	if c.Apply == nil || c.Answer == nil || c.Groups == 0 {
 		return errors.New("replica: Config needs Apply, Answer and Groups")
+	}
+	if c.Beginning != nil {
+		if err := c.Beginning.validate(); err != nil {
+			return err
+		}
 	}
 	seen := map[id.Drive]bool{}
 	for _, d := range c.Drives {

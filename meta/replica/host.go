@@ -63,25 +63,18 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 	}
 	h.life, h.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	h.transport = router{h}
-	var wg sync.WaitGroup
-	for _, d := range cfg.Drives {
-		wg.Go(func() {
-			l, err := openLoop(h, d)
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			if err != nil {
-				cfg.Logger.Error("no replicas on this drive", "drive", d.ID, "error", err)
-				h.ended[d.ID] = err
-				return
+	drives := h.openDrives()
+	if b := cfg.Beginning; b != nil {
+		if err := b.write(drives); err != nil {
+			for _, o := range drives {
+				_ = o.l.log.Close()
 			}
-			h.loops[d.ID] = l
-		})
-	}
-	wg.Wait()
-	for id, err := range h.ended {
-		if d := h.handle(id); d.Fail != nil {
-			d.Fail(err)
+			return nil, err
 		}
+	}
+	for _, o := range drives {
+		o.restore()
+		h.loops[o.l.drive.ID] = o.l
 	}
 	for _, l := range h.loops {
 		l.start()
@@ -90,9 +83,28 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 	return h, nil
 }
 
-func (h *Host) handle(drive id.Drive) DriveHandle {
-	i := slices.IndexFunc(h.cfg.Drives, func(d DriveHandle) bool { return d.ID == drive })
-	return h.cfg.Drives[i]
+// openDrives replays the logs of all drives, side by side.
+func (h *Host) openDrives() []*opening {
+	all := make([]*opening, len(h.cfg.Drives))
+	var wg sync.WaitGroup
+	for i, d := range h.cfg.Drives {
+		wg.Go(func() {
+			o, err := openDrive(h, d)
+			if err == nil {
+				all[i] = o
+				return
+			}
+			h.cfg.Logger.Error("no replicas on this drive", "drive", d.ID, "error", err)
+			h.mu.Lock()
+			h.ended[d.ID] = err
+			h.mu.Unlock()
+			if d.Fail != nil {
+				d.Fail(err)
+			}
+		})
+	}
+	wg.Wait()
+	return slices.DeleteFunc(all, func(o *opening) bool { return o == nil })
 }
 
 // ticks is the clock of all loops.

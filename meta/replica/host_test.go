@@ -22,6 +22,15 @@ func testConfig(t testing.TB, groups uint32, drives ...*replicatest.Drive) repli
 	return cfg
 }
 
+// beginning is that of a new cluster on drives.
+func beginning(factor int, drives []*replicatest.Drive) *replica.Beginning {
+	b := &replica.Beginning{Replicas: factor}
+	for _, d := range drives {
+		b.Drives = append(b.Drives, d.ID)
+	}
+	return b
+}
+
 // testLogger is silent unless REPLICA_LOG has a level (-4 shows raft's every word).
 func testLogger(t testing.TB) *slog.Logger {
 	level, err := strconv.Atoi(os.Getenv("REPLICA_LOG"))
@@ -65,13 +74,6 @@ func mustClose(t testing.TB, h *replica.Host) {
 	}
 }
 
-func mustBootstrap(t testing.TB, cfg replica.Config, factor int) {
-	t.Helper()
-	if wrote, err := replica.Bootstrap(t.Context(), cfg, factor); err != nil || !wrote {
-		t.Fatalf("Bootstrap: %v, %v", wrote, err)
-	}
-}
-
 func mustPut(t testing.TB, h *replica.Host, group uint32, key, value string) *metapb.Result {
 	t.Helper()
 	res, err := h.Propose(t.Context(), group, encode(put(key, value)))
@@ -93,7 +95,7 @@ func mustGet(t testing.TB, h *replica.Host, group uint32, key string) string {
 func TestAcknowledgedWritesAreReadAlsoAfterAPowerCut(t *testing.T) {
 	drives := testDrives(6)
 	cfg := testConfig(t, 16, drives...)
-	mustBootstrap(t, cfg, 5)
+	cfg.Beginning = beginning(5, drives)
 	start := time.Now()
 	h := mustOpen(t, cfg)
 	t.Logf("ready after %v", time.Since(start))

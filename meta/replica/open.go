@@ -25,7 +25,6 @@ type found struct {
 
 // recovery gathers what a drive's log says while it is replayed.
 type recovery struct {
-	drive  DriveHandle
 	groups map[uint32]*found
 	dead   map[uint32]uint64
 	// newest is, by group, what the KV has: entries up to its applied index need no memory.
@@ -177,14 +176,22 @@ func (g *found) merge(kv *kvState) (*kvState, error) {
 	return st, nil
 }
 
-// openLoop recovers the replicas of a drive and returns its loop, not yet running.
-func openLoop(h *Host, d DriveHandle) (*loop, error) {
+// opening is a drive between the replay of its log and the making of its replicas.
+type opening struct {
+	l      *loop
+	rec    *recovery
+	kv     map[uint32]*kvState
+	ranges []uint64
+}
+
+// openDrive reads what a drive has.
+func openDrive(h *Host, d DriveHandle) (*opening, error) {
 	l := newLoop(h, d)
 	kv, ranges, err := readKV(d.KV, h.cfg.Groups)
 	if err != nil {
 		return nil, fmt.Errorf("replica: drive %s: read state: %w", d.ID, err)
 	}
-	rec := &recovery{drive: d, groups: map[uint32]*found{}, dead: map[uint32]uint64{}, newest: kv, cache: h.cfg.CacheBytes}
+	rec := &recovery{groups: map[uint32]*found{}, dead: map[uint32]uint64{}, newest: kv, cache: h.cfg.CacheBytes}
 	if l.log, err = d.OpenLog(rec.record); err != nil {
 		if l.log, err = l.replaceLog(rec, err); err != nil {
 			return nil, err
@@ -193,14 +200,30 @@ func openLoop(h *Host, d DriveHandle) (*loop, error) {
 	for group, raftID := range rec.dead {
 		l.dead[group] = max(l.dead[group], raftID)
 	}
-	for _, rangeID := range ranges {
+	return &opening{l, rec, kv, ranges}, nil
+}
+
+// started reports whether the drive has more than the beginnings of groups.
+func (o *opening) started() bool {
+	for _, g := range o.rec.groups {
+		if g.started {
+			return true
+		}
+	}
+	return len(o.l.dead) > 0 || len(o.kv) > 0
+}
+
+// restore makes the replicas.
+func (o *opening) restore() {
+	l := o.l
+	for _, rangeID := range o.ranges {
 		l.nextRange.Store(max(l.nextRange.Load(), rangeID))
 	}
-	for _, st := range kv {
+	for _, st := range o.kv {
 		l.nextRange.Store(max(l.nextRange.Load(), st.rangeID))
 	}
-	for group, g := range rec.groups {
-		st, err := g.merge(kv[group])
+	for group, g := range o.rec.groups {
+		st, err := g.merge(o.kv[group])
 		if err == nil {
 			err = l.restore(group, g, st)
 		}
@@ -212,15 +235,14 @@ func openLoop(h *Host, d DriveHandle) (*loop, error) {
 	for _, r := range l.replicas {
 		owned[r.rangeID.Load()] = true
 	}
-	for group, st := range kv {
+	for group, st := range o.kv {
 		if r := l.replicas[group]; r != nil && r.id >= st.raftID {
 			continue
 		}
 		owned[st.rangeID] = true
 		l.giveUp(group, st.raftID, fmt.Errorf("%w: there is no log of the replica", errLost))
 	}
-	l.orphans = slices.DeleteFunc(ranges, func(r uint64) bool { return owned[r] })
-	return l, nil
+	l.orphans = slices.DeleteFunc(o.ranges, func(r uint64) bool { return owned[r] })
 }
 
 // giveUp notes a replica that must not vote again because it may have forgotten what it promised.

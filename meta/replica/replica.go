@@ -55,8 +55,8 @@ type replica struct {
 	// The applier's: it found damage and applies nothing more; the newest snapshot swapped in.
 	broken    bool
 	installed uint64
-	results results
-	stepped uint64 // applied index that raft knows
+	results   results
+	stepped   uint64 // applied index that raft knows
 	// flushed is the applied index that the KV's tables hold. Owned by the loop.
 	flushed uint64
 }

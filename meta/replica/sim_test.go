@@ -46,17 +46,16 @@ func newSim(t testing.TB, seed uint64, drives, factor int, groups uint32) *sim {
 		Groups: groups, Apply: testApply, Answer: testAnswer, Logger: slog.New(s.leaders),
 		KeepEntries: 20, LogBytes: 16 << 10, CacheBytes: 4 << 10,
 	}
-	all := s.cfg
 	for _, d := range s.drives {
 		d.Disk.SegmentBytes = 8 << 10
 		d.Disk.SyncTime = func() time.Duration { return s.upTo(4 * time.Millisecond) }
 		d.KV.AutoFlush = 1 + s.rng.Uint64N(60)
-		all.Drives = append(all.Drives, d.Handle())
 	}
-	mustBootstrap(t, all, factor)
+	s.cfg.Beginning = beginning(factor, s.drives)
 	for i := range s.hosts {
 		s.start(i)
 	}
+	s.cfg.Beginning = nil
 	return s
 }
 
