@@ -43,6 +43,11 @@ type Config struct {
 	Shards   Shards
 	Drives   Drives
 	Placer   Placer
+	// Groups has the metadata replicas; nil leaves them alone.
+	Groups Groups
+	// RepairAfter is how long a drive that is just absent is waited for before its metadata
+	// replicas go to others. Default 15 min.
+	RepairAfter time.Duration
 	// ReclaimAfter is how long the shards of a deleted version stay for readers that have
 	// already found it. Default 1 min.
 	ReclaimAfter time.Duration
@@ -71,7 +76,7 @@ func (c *Config) validate() error {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&c.ReclaimAfter, time.Minute}, {&c.Interval, 2 * time.Second},
+		{&c.RepairAfter, 15 * time.Minute}, {&c.ReclaimAfter, time.Minute}, {&c.Interval, 2 * time.Second},
 		{&c.ScrubInterval, 7 * 24 * time.Hour}, {&c.SweepInterval, 15 * time.Minute},
 	} {
 		if *d.field == 0 {
@@ -137,7 +142,11 @@ func New(cfg Config) (*Repairer, error) {
 // Run works until ctx ends.
 func (r *Repairer) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, loop := range []func(context.Context){r.reapLoop, r.workLoop, r.scrubLoop, r.sweepLoop} {
+	loops := []func(context.Context){r.reapLoop, r.workLoop, r.scrubLoop, r.sweepLoop}
+	if r.cfg.Groups != nil {
+		loops = append(loops, r.replicaLoop)
+	}
+	for _, loop := range loops {
 		wg.Go(func() { loop(ctx) })
 	}
 	wg.Wait()

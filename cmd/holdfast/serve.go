@@ -204,7 +204,7 @@ func (s *server) join(ctx context.Context) error {
 func (s *server) startRepair(state cluster.State, members cluster.Membership) error {
 	c := s.core
 	r, err := repair.New(repair.Config{
-		Metadata: c.meta, Shards: c.fanout, Drives: c.drives, Placer: cluster.Placer{Drives: c.drives}, Retire: members.Retire,
+		Metadata: c.meta, Shards: c.fanout, Drives: c.drives, Placer: cluster.Placer{Drives: c.drives}, Retire: members.Retire, Groups: c.storage.host,
 		ReclaimAfter: s.cfg.ReclaimAfter, ScrubInterval: s.cfg.ScrubInterval, Logger: s.cfg.Logger,
 	})
 	if err != nil {
