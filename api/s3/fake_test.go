@@ -385,6 +385,9 @@ func (f *fakeEngine) Copy(_ context.Context, r object.CopyRequest) (object.PutRe
 	if err := f.bucket(r.Bucket); err != nil {
 		return object.PutResult{}, err
 	}
+	if err := f.check(r.Condition, r.Bucket+"/"+r.Key); err != nil {
+		return object.PutResult{}, err
+	}
 	a := src.Attributes
 	if r.Replace {
 		a.Headers, a.Metadata = r.Headers, r.Metadata

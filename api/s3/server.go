@@ -50,8 +50,12 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) *call {
 	c.w = &response{ResponseWriter: w, control: http.NewResponseController(w), idle: s.cfg.IdleTimeout}
 	c.ctx = telemetry.WithRequestID(r.Context(), c.id)
 	if r.Body != nil && r.Body != http.NoBody {
+		// In a copy: net/http looks at the body of its own request when it ends it, for instance
+		// whether the client still waits for 100 Continue.
 		c.wire = wire{ReadCloser: r.Body, w: c.w, ctx: c.ctx}
-		r.Body = &c.wire
+		c.r = new(http.Request)
+		*c.r = *r
+		c.r.Body = &c.wire
 	}
 	h := w.Header()
 	h[headerRequestID] = []string{c.id}

@@ -23,10 +23,6 @@ func (c *call) listParts() error {
 			return badArgument("Argument part-number-marker must be an integer between 0 and 2147483647")
 		}
 	}
-	encode, err := c.encodingType()
-	if err != nil {
-		return err
-	}
 	page, err := c.s.cfg.Engine.ListParts(c.ctx, c.bucket, c.key, id, after, max(limit, 1))
 	if err != nil {
 		return err
@@ -38,7 +34,7 @@ func (c *call) listParts() error {
 	defer x.free()
 	x.root("ListPartsResult")
 	x.elem("Bucket", c.bucket)
-	x.key("Key", c.key, encode)
+	x.elem("Key", c.key)
 	x.elem("UploadId", id)
 	c.owner(x, "Initiator")
 	c.owner(x, "Owner")
