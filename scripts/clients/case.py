@@ -118,6 +118,11 @@ class Case:
     def sealed(self):
         return self.key is not None
 
+    def needs_key(self, url):
+        """The presigned URL of a sealed object opens nothing without the key."""
+        status, body = self.server.fetch(url)
+        check((status, b"stored using a form of Server Side Encryption" in body), (400, True), f"presigned GET without the key ({body[:200]})")
+
     def same(self, path, name, what):
         """The downloaded file has the bytes of the payload."""
         check(digest(path), digest(self.files.path(name)), f"SHA-256 of {what}")
