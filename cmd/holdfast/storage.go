@@ -55,10 +55,11 @@ func openStorage(ctx context.Context, cfg *Config) (_ *storage, err error) {
 	if err := s.openDrives(ctx, p); err != nil {
 		return nil, err
 	}
-	if err := s.begin(ctx, p); err != nil {
+	groups := s.replicaConfig()
+	if groups.Beginning, err = s.beginning(p); err != nil {
 		return nil, err
 	}
-	s.host, err = replica.Open(ctx, s.replicaConfig())
+	s.host, err = replica.Open(ctx, groups)
 	return s, err
 }
 
@@ -150,25 +151,21 @@ func (s *storage) judge(errs []error) error {
 	return nil
 }
 
-// begin writes the beginning of every group, at the first start of a cluster or when that one was
-// interrupted: then nothing was ever stored.
-func (s *storage) begin(ctx context.Context, p plan) error {
+// beginning is what every group begins with, at the first start of a cluster or when that one was
+// interrupted: then nothing was ever stored. Later it is nil.
+func (s *storage) beginning(p plan) (*replica.Beginning, error) {
 	if !p.fresh && !s.untouched() {
-		return nil
+		return nil, nil
 	}
 	scheme, err := s.firstScheme()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	factor := replica.ReplicationFactor(len(s.drives), scheme.M)
-	if _, err := replica.Bootstrap(ctx, s.replicaConfig(), factor); err != nil {
-		return fmt.Errorf("make the metadata groups: %w", err)
+	b := &replica.Beginning{Replicas: replica.ReplicationFactor(len(s.drives), scheme.M)}
+	for _, d := range s.drives {
+		b.Drives = append(b.Drives, d.ID())
 	}
-	// Bootstrap closed the raft logs, and a drive opens its own once.
-	if err := s.closeDrives(); err != nil {
-		return err
-	}
-	return s.openDrives(ctx, plan{fresh: p.fresh, cluster: s.cluster})
+	return b, nil
 }
 
 // firstScheme is the scheme that a new cluster begins with.
