@@ -38,7 +38,8 @@ type Config struct {
 	// delay while nothing is known of the drives. Defaults 2 ms, 1 s, 50 ms.
 	HedgeMin, HedgeMax, HedgeFirst time.Duration
 	// OnDamage is told of each shard that a drive holds damaged, or should hold and does not: once
-	// a request. It must not block. May be nil.
+	// a request, on several goroutines, and after the request when a slow drive says so late. It
+	// must not block. May be nil.
 	OnDamage func(node.Shard, id.Drive, error)
 	Logger   *slog.Logger
 }

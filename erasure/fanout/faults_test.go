@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -225,8 +226,8 @@ func TestMoreThanMFaultsAreACleanError(t *testing.T) {
 func TestADamagedBlockDoesNotCondemnItsShard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		scheme := erasure.Scheme{K: 4, M: 2}
-		count := 0
-		r := newRig(t, 6, func(c *Config) { c.OnDamage = func(node.Shard, id.Drive, error) { count++ } })
+		var count atomic.Int32
+		r := newRig(t, 6, func(c *Config) { c.OnDamage = func(node.Shard, id.Drive, error) { count.Add(1) } })
 		data := randomBytes(6*4*tiny, 3)
 		ref := r.put(r.small(scheme, len(data)), data)
 		r.drive(ref.Drives[5]).SetOut(true)
@@ -236,8 +237,9 @@ func TestADamagedBlockDoesNotCondemnItsShard(t *testing.T) {
 			}
 		}
 		r.mustGet(ref, data)
-		if count == 0 || count > 5 {
-			t.Errorf("%d reports of 5 damaged shards", count)
+		r.f.Close()
+		if n := count.Load(); n == 0 || n > 5 {
+			t.Errorf("%d reports of 5 damaged shards", n)
 		}
 	})
 }

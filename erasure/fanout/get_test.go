@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,7 +132,7 @@ func TestASlowDriveIsHedged(t *testing.T) {
 			t.Errorf("a drive known to be slow was waited for again and again: %+v", s)
 		}
 		r.drives[1].Slow(nodetest.Read, time.Millisecond)
-		for range 2000 {
+		for range 800 {
 			r.mustGet(ref, data)
 		}
 		before := r.reads()[1]
@@ -232,8 +233,8 @@ func TestTheSinksErrorEndsTheRead(t *testing.T) {
 
 func TestACanceledReadEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		damage := 0
-		r := newRig(t, 6, func(c *Config) { c.OnDamage = func(node.Shard, id.Drive, error) { damage++ } })
+		var damage atomic.Int32
+		r := newRig(t, 6, func(c *Config) { c.OnDamage = func(node.Shard, id.Drive, error) { damage.Add(1) } })
 		data := randomBytes(10*4*tiny, 1)
 		ref := r.put(r.small(scheme42, len(data)), data)
 		for _, d := range r.drives {
@@ -246,8 +247,8 @@ func TestACanceledReadEnds(t *testing.T) {
 			t.Error(err)
 		}
 		r.f.Close()
-		if s := r.f.Stats(); s.GetBytes != 0 || damage != 0 {
-			t.Errorf("%+v, %d reports", s, damage)
+		if s := r.f.Stats(); s.GetBytes != 0 || damage.Load() != 0 {
+			t.Errorf("%+v, %d reports", s, damage.Load())
 		}
 	})
 }
