@@ -39,7 +39,7 @@ func Choose(drives []Candidate, data id.Data, n int) (chosen, spares []id.Drive)
 		zoneRoom     [32]count
 		nodeRoom     [32]count
 		entries      = entryRoom[:0]
-		zones, nodes = tally{seen: zoneRoom[:0]}, tally{seen: nodeRoom[:0]}
+		zones, nodes = zoneRoom[:0], nodeRoom[:0]
 		picked       = make([]id.Drive, n, n+MaxSpares)
 	)
 	for i := range drives {
@@ -47,22 +47,21 @@ func Choose(drives []Candidate, data id.Data, n int) (chosen, spares []id.Drive)
 		if !c.Healthy || !(c.Weight > 0) {
 			continue
 		}
-		entries = append(entries, entry{
-			score: score(data, c.ID, c.Weight), drive: int32(i),
-			zone: zones.slot(func(j int) bool { return drives[j].Zone == c.Zone }, i),
-			node: nodes.slot(func(j int) bool { return drives[j].Node == c.Node && drives[j].Zone == c.Zone }, i),
-		})
+		e := entry{score: score(data, c.ID, c.Weight), drive: int32(i)}
+		zones, e.zone = slot(zones, drives, i, sameZone)
+		nodes, e.node = slot(nodes, drives, i, sameNode)
+		entries = append(entries, e)
 	}
 	for i := 0; i < n+MaxSpares && len(entries) > 0; i++ {
 		best := 0
 		for j := 1; j < len(entries); j++ {
-			if better(&entries[j], &entries[best], zones.seen, nodes.seen) {
+			if better(&entries[j], &entries[best], zones, nodes) {
 				best = j
 			}
 		}
 		e := entries[best]
-		zones.seen[e.zone].shards++
-		nodes.seen[e.node].shards++
+		zones[e.zone].shards++
+		nodes[e.node].shards++
 		entries[best] = entries[len(entries)-1]
 		entries = entries[:len(entries)-1]
 		if i < n {
@@ -74,8 +73,8 @@ func Choose(drives []Candidate, data id.Data, n int) (chosen, spares []id.Drive)
 	return picked[:n:n], picked[n:]
 }
 
-// better reports whether a goes before b; equal scores are told apart by position, so that the
-// answer does not depend on the order in which entries were removed.
+// better reports whether a goes before b. That two scores are equal is as likely as that two random
+// numbers of 53 bits are: position decides, so that at least one front answers the same each time.
 func better(a, b *entry, zones, nodes []count) bool {
 	if x, y := zones[a.zone].shards, zones[b.zone].shards; x != y {
 		return x < y
@@ -105,16 +104,16 @@ type count struct {
 	shards int
 }
 
-type tally struct{ seen []count }
+func sameZone(a, b *Candidate) bool { return a.Zone == b.Zone }
+func sameNode(a, b *Candidate) bool { return a.Node == b.Node && a.Zone == b.Zone }
 
 // slot finds the count of the zone or node of candidate i, or begins one.
-func (t *tally) slot(same func(first int) bool, i int) int32 {
+func slot(seen []count, drives []Candidate, i int, same func(a, b *Candidate) bool) ([]count, int32) {
 	// Candidates of a node usually come one after the other: look at the latest first.
-	for s := len(t.seen) - 1; s >= 0; s-- {
-		if same(t.seen[s].first) {
-			return int32(s)
+	for s := len(seen) - 1; s >= 0; s-- {
+		if same(&drives[seen[s].first], &drives[i]) {
+			return seen, int32(s)
 		}
 	}
-	t.seen = append(t.seen, count{first: i})
-	return int32(len(t.seen) - 1)
+	return append(seen, count{first: i}), int32(len(seen))
 }
