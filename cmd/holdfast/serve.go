@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"holdfast/erasure"
 	"holdfast/erasure/fanout"
 	"holdfast/internal/id"
+	"holdfast/internal/listen"
 	"holdfast/internal/telemetry"
 	"holdfast/meta/client"
 	"holdfast/node"
@@ -129,12 +132,17 @@ func (s *server) listen() (failed <-chan error, say started, err error) {
 	if err != nil {
 		return nil, started{}, err
 	}
-	l, err := openPort(s.cfg.Address, get)
+	inner, err := net.Listen("tcp", s.cfg.Address)
 	if err != nil {
 		return nil, started{}, err
 	}
+	l, err := listen.New(inner, listen.Config{TLS: &tls.Config{GetCertificate: get}, Logger: s.cfg.Logger})
+	if err != nil {
+		return nil, started{}, errors.Join(err, inner.Close())
+	}
 	s.front = &front{operations: &operations{metrics: s.metrics.Handler(), token: s.cfg.MetricsToken, reasons: s.reasons}}
 	s.http = httpServer(s.front, s.cfg.Logger)
+	s.http.ConnState = l.ConnState
 	return serveOn(s.http, l), started{address: l.Addr().String(), ca: ca}, nil
 }
 
