@@ -262,6 +262,12 @@ func TestWrongAnswersEndTheRun(t *testing.T) {
 			}
 			return 0, nil
 		}, "answer 206"},
+		"stat with another 2xx": {"^stat/4", func(op, _ string, b []byte) (int, []byte) {
+			if op == "HEAD" {
+				return http.StatusNonAuthoritativeInfo, b
+			}
+			return 0, nil
+		}, "answer 203"},
 		"stat of another size": {"^stat/4", func(op, _ string, b []byte) (int, []byte) {
 			if op == "HEAD" {
 				return 200, b[1:]
@@ -299,6 +305,13 @@ func TestCustomerHeadersAreWhatServersExpect(t *testing.T) {
 	key, err := base64.StdEncoding.DecodeString(h.Get("X-Amz-Server-Side-Encryption-Customer-Key"))
 	if err != nil || len(key) != 32 || h.Get("X-Amz-Server-Side-Encryption-Customer-Key-Md5") == "" {
 		t.Fatal(h)
+	}
+}
+
+func TestReportedCommandHasNoSecret(t *testing.T) {
+	got := strings.Join(redact([]string{"bench", "--secret-key", "s1", "--other-secret-key=s2", "-secret-key", "s3", "--for", "1s"}), " ")
+	if got != "bench --secret-key … --other-secret-key=… -secret-key … --for 1s" {
+		t.Fatal(got)
 	}
 }
 

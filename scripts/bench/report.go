@@ -67,20 +67,25 @@ type result struct {
 }
 
 func newResult(b *bench) *result {
-	r := &result{Date: time.Now().UTC().Format(time.RFC3339), Machine: machine(), Idle: make([]*idle, len(b.targets))}
-	for _, a := range os.Args {
-		if strings.Contains(a, "secret") { // --secret-key=…
-			a, _, _ = strings.Cut(a, "=")
-		}
-		if n := len(r.Command); n > 0 && strings.HasSuffix(r.Command[n-1], "secret-key") {
-			a = "…"
-		}
-		r.Command = append(r.Command, a)
-	}
+	r := &result{Date: time.Now().UTC().Format(time.RFC3339), Machine: machine(), Command: redact(os.Args), Idle: make([]*idle, len(b.targets))}
 	for _, t := range b.targets {
 		r.Targets = append(r.Targets, t.name)
 	}
 	return r
+}
+
+// redact takes the values of secret keys out of a command line.
+func redact(args []string) []string {
+	var out []string
+	for i, a := range args {
+		if name, _, ok := strings.Cut(a, "="); ok && strings.HasSuffix(name, "secret-key") {
+			a = name + "=…"
+		} else if i > 0 && strings.HasSuffix(args[i-1], "secret-key") {
+			a = "…"
+		}
+		out = append(out, a)
+	}
+	return out
 }
 
 func machine() string {
