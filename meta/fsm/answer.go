@@ -55,10 +55,11 @@ func answer(r Reader, group uint32, q *metapb.Query) (*metapb.Answer, error) {
 	if err := checkKey(q.Key); err != nil {
 		return nil, err
 	}
-	object := objectKey(q.Bucket, q.Key)
+	current := currentKey(q.Bucket, q.Key)
+	object := current[1:]
 	switch op := q.Op.(type) {
 	case *metapb.Query_GetVersion:
-		return getVersion(r, object, op.GetVersion)
+		return getVersion(r, current, op.GetVersion)
 	case *metapb.Query_GetUpload:
 		return getUpload(r, object, op.GetUpload)
 	case *metapb.Query_ListParts:
@@ -96,8 +97,9 @@ func answerSystem(r Reader, q *metapb.Query) (*metapb.Answer, error) {
 }
 
 // getVersion answers with a manifest, joined with the placements of its data.
-func getVersion(r Reader, object []byte, q *metapb.GetVersion) (*metapb.Answer, error) {
-	cur, err := loadCurrent(r, object)
+func getVersion(r Reader, current []byte, q *metapb.GetVersion) (*metapb.Answer, error) {
+	object := current[1:]
+	cur, err := loadCurrent(r, current)
 	if err != nil {
 		return nil, err
 	}

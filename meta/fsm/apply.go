@@ -12,12 +12,14 @@ import (
 // applier is one run of Apply. Every method first decides and then writes: a refused command has
 // changed nothing.
 type applier struct {
-	s      Store
-	group  uint32
-	index  uint64
-	cmd    *metapb.Command
-	object []byte // bucket and key of an object command, as in keys
-	batch  int    // releaseBatch, but for tests
+	s     Store
+	group uint32
+	index uint64
+	cmd   *metapb.Command
+	// current is the key of the Current of an object command; object, its tail, is bucket and key
+	// as other tables have them.
+	current, object []byte
+	batch           int // releaseBatch, but for tests
 	// releases counts the Release records that this command has written.
 	releases uint32
 }
@@ -73,7 +75,8 @@ func (a *applier) run() (*metapb.Result, error) {
 	if err := checkKey(a.cmd.Key); err != nil {
 		return nil, err
 	}
-	a.object = objectKey(a.cmd.Bucket, a.cmd.Key)
+	a.current = currentKey(a.cmd.Bucket, a.cmd.Key)
+	a.object = a.current[1:]
 	switch op := a.cmd.Op.(type) {
 	case *metapb.Command_PutVersion:
 		return a.putVersion(op.PutVersion)

@@ -18,7 +18,7 @@ func (a *applier) completeUpload(c *metapb.CompleteUpload) (*metapb.Result, erro
 	if err := a.checkOpen(); err != nil {
 		return nil, err
 	}
-	cur, err := loadCurrent(a.s, a.object)
+	cur, err := loadCurrent(a.s, a.current)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 func (a *applier) deleteVersion(c *metapb.DeleteVersion) (*metapb.Result, error) {
-	cur, err := loadCurrent(a.s, a.object)
+	cur, err := loadCurrent(a.s, a.current)
 	if err != nil {
 		return nil, err
 	}
@@ -114,12 +114,12 @@ func (a *applier) remove(cur, target *metapb.Current) error {
 		return err
 	}
 	if next == nil {
-		return a.s.Delete(tableKey(tableCurrent, a.object))
+		return a.s.Delete(a.current)
 	}
 	if err := a.exhume(next); err != nil {
 		return err
 	}
-	return save(a.s, tableKey(tableCurrent, a.object), currentOf(next, more))
+	return save(a.s, a.current, currentOf(next, more))
 }
 
 func (a *applier) removeBuried(cur, target *metapb.Current) error {
@@ -137,5 +137,5 @@ func (a *applier) removeBuried(cur, target *metapb.Current) error {
 		return nil
 	}
 	cur.Older = false
-	return save(a.s, tableKey(tableCurrent, a.object), cur)
+	return save(a.s, a.current, cur)
 }

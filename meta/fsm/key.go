@@ -51,10 +51,11 @@ func appendEscaped(dst []byte, key string) []byte {
 	}
 }
 
-// objectKey is the middle of all keys about an S3 key: bucket and key, closed.
-func objectKey(bucket []byte, key string) []byte {
-	b := make([]byte, 0, len(bucket)+len(key)+2+strings.Count(key, "\x00"))
-	b = append(b, bucket...)
+// currentKey is the key of an S3 key's Current. Behind its first byte is the middle of all keys
+// about that S3 key.
+func currentKey(bucket []byte, key string) []byte {
+	b := make([]byte, 0, 1+len(bucket)+len(key)+2+strings.Count(key, "\x00"))
+	b = append(append(b, tableCurrent), bucket...)
 	return append(appendEscaped(b, key), 0, endByte)
 }
 

@@ -18,7 +18,7 @@ func (a *applier) putVersion(c *metapb.PutVersion) (*metapb.Result, error) {
 	if err := checkManifest(m); err != nil {
 		return nil, err
 	}
-	cur, err := loadCurrent(a.s, a.object)
+	cur, err := loadCurrent(a.s, a.current)
 	if err != nil {
 		return nil, err
 	}

@@ -12,11 +12,17 @@ import (
 )
 
 // loadCurrent is the record of a key's newest version, nil if the key has no version.
-func loadCurrent(r Reader, object []byte) (*metapb.Current, error) {
+func loadCurrent(r Reader, key []byte) (*metapb.Current, error) {
+	b, err := r.Get(key)
+	if err != nil {
+		return nil, fmt.Errorf("fsm: read current version: %w", err)
+	}
+	if b == nil {
+		return nil, nil
+	}
 	c := &metapb.Current{}
-	ok, err := load(r, tableKey(tableCurrent, object), "current version", c)
-	if err != nil || !ok {
-		return nil, err
+	if err := proto.Unmarshal(b, c); err != nil {
+		return nil, damaged("current version", err)
 	}
 	return c, nil
 }
@@ -119,7 +125,7 @@ func (a *applier) place(cur *metapb.Current, w *write, v metapb.Versioning) erro
 	m := w.m
 	m.Sequence = a.index
 	m.NullVersion = v != metapb.Versioning_ENABLED
-	value, err := encode(m)
+	value, err := encodeManifest(m)
 	if err != nil {
 		return err
 	}
@@ -145,7 +151,7 @@ func (a *applier) place(cur *metapb.Current, w *write, v metapb.Versioning) erro
 	}
 	c := currentOf(m, older)
 	w.inlined = c.Inlined
-	return save(a.s, tableKey(tableCurrent, a.object), c)
+	return save(a.s, a.current, c)
 }
 
 // yield makes room for a new current version, null or not, and reports whether versions are left

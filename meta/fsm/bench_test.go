@@ -49,3 +49,37 @@ func BenchmarkApplyPut(b *testing.B) {
 		})
 	}
 }
+
+func benchStore(b *testing.B, n int) *MapStore {
+	s := NewMapStore()
+	for i := range n {
+		if r, err := Apply(s, 1, uint64(i+1), benchPut(fmt.Sprintf("dir/object-%06d", i), 1, make([]byte, 4096))); err != nil || r.Kind != 0 {
+			b.Fatal(r, err)
+		}
+	}
+	return s
+}
+
+// BenchmarkAnswerGet is the metadata side of a GET of a small object.
+func BenchmarkAnswerGet(b *testing.B) {
+	s := benchStore(b, 10)
+	q := &metapb.Query{Bucket: bytes.Repeat([]byte{7}, 16), Key: "dir/object-000005", Op: &metapb.Query_GetVersion{GetVersion: &metapb.GetVersion{}}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if a, err := Answer(s, 1, q); err != nil || a.Kind != 0 {
+			b.Fatal(a, err)
+		}
+	}
+}
+
+// BenchmarkAnswerList is a page of a thousand keys.
+func BenchmarkAnswerList(b *testing.B) {
+	s := benchStore(b, 2000)
+	q := &metapb.Query{Bucket: bytes.Repeat([]byte{7}, 16), Op: &metapb.Query_ListObjects{ListObjects: &metapb.ListObjects{Prefix: "dir/", Limit: 1000}}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if a, err := Answer(s, 1, q); err != nil || len(a.Entries) != 1000 || !a.Truncated {
+			b.Fatal(a, err)
+		}
+	}
+}
