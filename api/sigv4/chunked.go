@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"errors"
 	"hash"
 	"io"
 	"strings"
@@ -272,7 +273,7 @@ func (c *chunkReader) header() (int64, error) {
 // line reads up to and with the next LF, at most maxLine bytes.
 func (c *chunkReader) line() (string, error) {
 	b, err := c.src.ReadSlice('\n')
-	if err == bufio.ErrBufferFull {
+	if errors.Is(err, bufio.ErrBufferFull) {
 		return "", malformedChunk()
 	}
 	if err != nil {

@@ -51,7 +51,7 @@ func (c *chunkReader) readTrailers() error {
 	}
 	switch {
 	case !c.signed:
-		if _, err := c.src.Peek(1); err != io.EOF {
+		if _, err := c.src.Peek(1); err != io.EOF { //nolint:errorlint // as in end
 			if err := c.blank(asError(malformedTrailer)); err != nil {
 				return err
 			}
@@ -142,11 +142,11 @@ func (c *chunkReader) blank(fail func() error) error {
 
 // end wants the end of the body.
 func (c *chunkReader) end() error {
-	switch _, err := c.src.ReadByte(); err {
-	case io.EOF:
-		return nil
-	case nil:
+	switch _, err := c.src.ReadByte(); {
+	case err == nil:
 		return incomplete("The body goes on after its last chunk.", nil)
+	case err == io.EOF: //nolint:errorlint // an error that wraps it is no clean end
+		return nil
 	default:
 		return readError(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -259,8 +258,11 @@ func (c *conn) readBody(length int64, sink func([]byte) error) error {
 		if err := c.readPlain(n, sink); err != nil {
 			return err
 		}
-		if line, err = c.in.ReadSlice('\n'); err != nil || len(bytes.TrimSpace(line)) > 0 {
-			return fmt.Errorf("chunked answer: %q, %w", line, err)
+		if line, err = c.in.ReadSlice('\n'); err != nil {
+			return err
+		}
+		if len(bytes.TrimSpace(line)) > 0 {
+			return fmt.Errorf("a chunk of the answer ends in %q", line)
 		}
 		if n == 0 {
 			return nil
@@ -278,10 +280,7 @@ func (c *conn) readPlain(length int64, sink func([]byte) error) error {
 			}
 		}
 		if err != nil && length > 0 {
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return err
+			return fmt.Errorf("%d bytes of the answer are missing: %w", length, err)
 		}
 	}
 	return nil
