@@ -2,6 +2,7 @@ package repair
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"holdfast/internal/id"
@@ -38,6 +39,14 @@ func (r *Repairer) replicaLoop(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// hasReplicas reports whether a group still counts on its replica on a lost drive.
+func (r *Repairer) hasReplicas(ctx context.Context, d id.Drive) bool {
+	if r.cfg.Groups == nil {
+		return false
+	}
+	return slices.ContainsFunc(r.cfg.Groups.Missing(ctx), func(m replica.MissingReplica) bool { return m.Drive == d })
 }
 
 // stays reports whether a drive that is just not there may still come back with its replicas.

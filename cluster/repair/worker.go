@@ -82,6 +82,9 @@ func (r *Repairer) queueLost(ctx context.Context) (clean bool) {
 	for _, d := range lost {
 		total, err := r.queueDrive(ctx, d)
 		if err == nil && total == 0 {
+			if r.hasReplicas(ctx, d) {
+				continue
+			}
 			err = r.cfg.Retire(ctx, d)
 		}
 		switch {
