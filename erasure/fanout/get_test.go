@@ -266,3 +266,37 @@ func TestImpossibleReadsAreRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestALateReadTouchesNobodysBytes: a drive hangs, its read is given up, and when it ends at last
+// other requests use their buffers.
+func TestALateReadTouchesNobodysBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 6, defaultHedge)
+		data, other := randomBytes(3*4*tiny, 1), randomBytes(3*4*tiny, 2)
+		ref, refOther := r.put(r.small(scheme42, len(data)), data), r.put(r.small(scheme42, len(other)), other)
+		for range 20 {
+			release := r.drives[1].Hang(nodetest.Read)
+			r.mustGet(ref, data)
+			hidden := refOther
+			hidden.Drives = append([]id.Drive(nil), refOther.Drives...)
+			hidden.Drives[1] = id.Drive{}
+			var out bytes.Buffer
+			err := r.f.Get(context.Background(), hidden, 0, int64(len(other)), func(b []byte) error {
+				if release != nil {
+					release()
+					release = nil
+				}
+				synctest.Wait() // the late reads fill their buffers now
+				out.Write(b)
+				return nil
+			})
+			if err != nil || !bytes.Equal(out.Bytes(), other) {
+				t.Fatalf("wrong bytes or %v", err)
+			}
+		}
+		r.f.Close()
+		if s := r.f.Stats(); s.GetBytes != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}

@@ -438,3 +438,29 @@ func TestImpossiblePutsAreRefused(t *testing.T) {
 		t.Errorf("%d shards", n)
 	}
 }
+
+// TestPaddingIsZero: buffers are used again, and what another object left in one must not rest in a
+// shard of this one.
+func TestPaddingIsZero(t *testing.T) {
+	ctx := context.Background()
+	for _, size := range []int{1, 3, tiny - 1, tiny + 1, 2*tiny + 5, 4*tiny - 1, 4*tiny + 1, 8*tiny - 3, 4*4096 - 1, 9 * 4096} {
+		r := newRig(t, 6, nil)
+		full := bytes.Repeat([]byte{0xFF}, size)
+		for range 5 {
+			spec := r.spec(scheme42, int64(size))
+			spec.BlockLen = max(tiny, size/8)
+			ref := r.put(spec, full)
+			n := ref.Layout.Stripes() - 1
+			for i := range 4 {
+				from, to := ref.Layout.Span(n, i, 0, int64(size))
+				block := make([]byte, ref.Layout.BlockSize(n))
+				if err := r.drives[i].ReadBlock(ctx, ref.Layout.Spec(ref.Data, i), n, 0, block); err != nil {
+					t.Fatal(err)
+				}
+				if bytes.Count(block, []byte{0xFF}) != to-from || bytes.Count(block[to:], []byte{0}) != len(block)-to {
+					t.Fatalf("%d bytes: block %d of the last stripe is %x", size, i, block)
+				}
+			}
+		}
+	}
+}
