@@ -17,8 +17,10 @@ import (
 // byte moves for a minute, however long the whole may take.
 const (
 	readHeaderTimeout = 10 * time.Second
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 32 << 10 // S3 has 8 KiB of headers and 1 KiB of key; the rest is for proxies
+	// writeTimeout begins anew with each request on a connection; api/s3 moves it while a body flows.
+	writeTimeout   = time.Minute
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 32 << 10 // S3 has 8 KiB of headers and 1 KiB of key; the rest is for proxies
 )
 
 // front is the HTTP side: /-/ for operators, everything else S3.
@@ -67,6 +69,7 @@ func httpServer(f *front, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           f,
 		ReadHeaderTimeout: readHeaderTimeout,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		Protocols:         protocols,
