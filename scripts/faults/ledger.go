@@ -17,7 +17,8 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/minio/minio-go/v7/pkg/encrypt"
-	"github.com/minio/minio-go/v7/pkg/signer"
+
+	"holdfast/api/sigv4"
 )
 
 const bucket = "ledger"
@@ -258,7 +259,8 @@ func (l *ledger) post(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	req = signer.SignV4(*req, accessKey, secretKey, "", "us-east-1")
+	const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	sigv4.Sign(req, sigv4.Credentials{AccessKey: accessKey, SecretKey: secretKey}, "us-east-1", "s3", time.Now(), emptySHA256)
 	resp, err := l.srv.http.Do(req)
 	if err != nil {
 		return err
