@@ -3,6 +3,7 @@ package fsm
 import (
 	"bytes"
 	"testing"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -82,4 +83,50 @@ func TestEncodedManifestHasEveryField(t *testing.T) {
 		maps := rapid.MapOfN(rapid.String(), rapid.String(), 0, 40)
 		check(t, &metapb.Manifest{Headers: maps.Draw(t, "headers"), Metadata: maps.Draw(t, "metadata"), Tags: "x"})
 	})
+}
+
+// FuzzDecodeCurrent: the decoder by hand agrees with the library, but that it does not mind text
+// which is not UTF-8.
+func FuzzDecodeCurrent(f *testing.F) {
+	full := &metapb.Current{}
+	fill(full.ProtoReflect(), 0)
+	for _, m := range []proto.Message{full, &metapb.Current{}, &metapb.Current{Etag: "e", ChecksumAlgorithm: -1, ModifiedMs: -5}, &metapb.Manifest{Etag: "other"}} {
+		b, err := encode(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, want := &metapb.Current{}, &metapb.Current{}
+		lib := proto.Unmarshal(b, want)
+		if err := decodeCurrent(b, got); err != nil {
+			if lib == nil {
+				t.Fatalf("%x: %v, the library takes it: %v", b, err, want)
+			}
+			return
+		}
+		if lib != nil {
+			if utf8.ValidString(got.Etag) && utf8.ValidString(got.StorageClass) {
+				t.Fatalf("%x: taken as %v, the library says %v", b, got, lib)
+			}
+			return
+		}
+		if !proto.Equal(got, want) {
+			t.Fatalf("%x: %v, the library says %v", b, got, want)
+		}
+	})
+}
+
+// TestDecodeCurrentKnowsEveryField: a field added to the message must be added to the decoder, or
+// each LIST takes the slow way.
+func TestDecodeCurrentKnowsEveryField(t *testing.T) {
+	fields := (&metapb.Current{}).ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		f := fields.Get(i)
+		c := &metapb.Current{}
+		if !setNumber(c, f.Number(), 1) && !setText(c, f.Number(), "x") {
+			t.Errorf("field %s is unknown", f.Name())
+		}
+	}
 }

@@ -102,40 +102,50 @@ func listObjects(r Reader, bucket []byte, q *metapb.ListObjects) (*metapb.Answer
 		return nil, err
 	}
 	defer p.it.Close()
+	var room []listed
 	for p.it.Seek(from); p.it.Valid(); {
 		key, _, err := p.key()
 		if err != nil {
 			return nil, err
 		}
-		cur := &metapb.Current{}
-		if err := p.value("current version", cur); err != nil {
+		if len(room) == 0 {
+			room = make([]listed, min(p.limit-len(p.entries), listSlab)+1)
+		}
+		e := &room[0]
+		b, err := p.it.Value()
+		if err != nil {
+			return nil, fmt.Errorf("fsm: read current version: %w", err)
+		}
+		if err := decodeCurrent(b, &e.current); err != nil {
 			return nil, err
 		}
-		if cur.DeleteMarker {
+		if e.current.DeleteMarker {
+			e.current.Reset()
 			p.it.Next()
 			continue
 		}
 		if p.full() {
 			break
 		}
-		if !p.fold(key) {
-			p.entries = append(p.entries, &metapb.Entry{Key: string(key), Current: cur})
-			p.it.Next()
+		if p.fold(key) {
+			e.current.Reset()
+			continue
 		}
+		e.entry.Key, e.entry.Current = string(key), &e.current
+		p.entries = append(p.entries, &e.entry)
+		room = room[1:]
+		p.it.Next()
 	}
 	return p.answer(), nil
 }
 
-func (p *pager) value(what string, m proto.Message) error {
-	b, err := p.it.Value()
-	if err != nil {
-		return fmt.Errorf("fsm: read %s: %w", what, err)
-	}
-	if err := proto.Unmarshal(b, m); err != nil {
-		return damaged(what, err)
-	}
-	return nil
+// listed is an entry with its record; they are made listSlab at a time.
+type listed struct {
+	entry   metapb.Entry
+	current metapb.Current
 }
+
+const listSlab = 128
 
 // listUploads lists unfinished uploads by key, then by upload ID.
 func listUploads(r Reader, bucket []byte, q *metapb.ListUploads) (*metapb.Answer, error) {
@@ -166,9 +176,13 @@ func listUploads(r Reader, bucket []byte, q *metapb.ListUploads) (*metapb.Answer
 		if p.fold(key) {
 			continue
 		}
+		b, err := p.it.Value()
+		if err != nil {
+			return nil, fmt.Errorf("fsm: read upload: %w", err)
+		}
 		u := &metapb.Upload{}
-		if err := p.value("upload", u); err != nil {
-			return nil, err
+		if err := proto.Unmarshal(b, u); err != nil {
+			return nil, damaged("upload", err)
 		}
 		p.entries = append(p.entries, &metapb.Entry{Key: string(key), Upload: u})
 		p.it.Next()

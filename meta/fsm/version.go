@@ -21,8 +21,8 @@ func loadCurrent(r Reader, key []byte) (*metapb.Current, error) {
 		return nil, nil
 	}
 	c := &metapb.Current{}
-	if err := proto.Unmarshal(b, c); err != nil {
-		return nil, damaged("current version", err)
+	if err := decodeCurrent(b, c); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
