@@ -137,10 +137,13 @@ func answer(err error) row {
 // fail answers a request with an error. An answer that has begun cannot be taken back: then the
 // connection is broken, so that the client sees a short body.
 func (c *call) fail(err error) {
-	if c.w.broken != nil || c.ctx.Err() != nil { // whatever the engine made of that
-		err = kind.Wrap(kind.Canceled, err, "the client went away")
-	}
 	r := answer(err)
+	if c.w.broken != nil || c.ctx.Err() != nil && r.status >= http.StatusInternalServerError {
+		// Whatever the engine made of it. A body that stalled cancels the context too, but has
+		// its own error, and somebody to read it.
+		err = kind.Wrap(kind.Canceled, err, "the client went away")
+		r = answer(err)
+	}
 	c.err = err
 	if c.w.begun || r.status == statusGone {
 		c.w.status = statusOf(c.w, r)
