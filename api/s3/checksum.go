@@ -25,7 +25,7 @@ type algorithm struct {
 	size    int // bytes of the raw value
 }
 
-var algorithms = [...]algorithm{
+var algorithms = [...]*algorithm{
 	{metapb.Checksum_CRC32, "CRC32", "X-Amz-Checksum-Crc32", "x-amz-checksum-crc32", "ChecksumCRC32", 4},
 	{metapb.Checksum_CRC32C, "CRC32C", "X-Amz-Checksum-Crc32c", "x-amz-checksum-crc32c", "ChecksumCRC32C", 4},
 	{metapb.Checksum_CRC64NVME, "CRC64NVME", "X-Amz-Checksum-Crc64nvme", "x-amz-checksum-crc64nvme", "ChecksumCRC64NVME", 8},
@@ -46,7 +46,7 @@ const (
 func algorithmOf(id metapb.Checksum_Algorithm) *algorithm {
 	for i := range algorithms {
 		if algorithms[i].id == id {
-			return &algorithms[i]
+			return algorithms[i]
 		}
 	}
 	return nil
@@ -56,7 +56,7 @@ func algorithmOf(id metapb.Checksum_Algorithm) *algorithm {
 func algorithmNamed(name, header string) (*algorithm, error) {
 	for i := range algorithms {
 		if strings.EqualFold(algorithms[i].name, name) {
-			return &algorithms[i], nil
+			return algorithms[i], nil
 		}
 	}
 	for _, later := range laterAlgorithms {
@@ -94,7 +94,7 @@ func (c *call) claimed() (a *algorithm, value string, trailer bool, err error) {
 	n := 0
 	for i := range algorithms {
 		if v, ok := c.r.Header[algorithms[i].header]; ok {
-			a, value, n = &algorithms[i], first(v), n+len(v)
+			a, value, n = algorithms[i], first(v), n+len(v)
 		}
 	}
 	for _, later := range laterAlgorithms {

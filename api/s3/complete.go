@@ -78,7 +78,7 @@ func (c *call) wholeChecksum() (*object.ChecksumValue, error) {
 	}
 	var v *object.ChecksumValue
 	for i := range algorithms {
-		a := &algorithms[i]
+		a := algorithms[i]
 		text := c.header(a.header)
 		if text == "" {
 			continue
@@ -153,7 +153,7 @@ func parsePart(doc xmlDoc, i int) (object.CompletePart, error) {
 func algorithmOfElement(name string) *algorithm {
 	for i := range algorithms {
 		if algorithms[i].element == name {
-			return &algorithms[i]
+			return algorithms[i]
 		}
 	}
 	return nil

@@ -56,7 +56,7 @@ func TestWhatDeleteObjectsRefuses(t *testing.T) {
 		t.Errorf("the engine was called: %v", b.calls())
 	}
 	for i := range algorithms {
-		a := &algorithms[i]
+		a := algorithms[i]
 		b.wantError(400, "BadDigest", b.do("POST", "/docs?delete", body, a.wire, checksumOf(a, "other")))
 		b.want(200, b.do("POST", "/docs?delete", body, a.wire, checksumOf(a, body)))
 	}

@@ -195,5 +195,3 @@ func badRequest(format string, args ...any) error {
 func plain(k kind.Kind) error { return &kind.Error{Kind: k, Message: table[k].message} }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
-
-func errMethod() error { return plain(kind.MethodNotAllowed) }

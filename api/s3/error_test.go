@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"holdfast/internal/kind"
+	"holdfast/object"
 )
 
 // kinds reads the kinds from their source, so that a new one cannot be forgotten here.
@@ -162,3 +163,6 @@ func TestConfigIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// The real engine fills all roles.
+var _ Engine = (*object.Engine)(nil)

@@ -139,7 +139,7 @@ func TestConditionalWritesReachTheEngine(t *testing.T) {
 func TestChecksumsOfABody(t *testing.T) {
 	const body = "some bytes"
 	for i := range algorithms {
-		a := &algorithms[i]
+		a := algorithms[i]
 		t.Run(a.name, func(t *testing.T) {
 			b := newBench(t).fill()
 			sum, other := checksumOf(a, body), checksumOf(a, "other")
@@ -156,7 +156,7 @@ func TestChecksumsOfABody(t *testing.T) {
 			b.wantError(400, "InvalidRequest", b.do("PUT", "/docs/n", body, a.wire, "*"))
 			b.wantError(400, "InvalidRequest", b.do("PUT", "/docs/n", body, a.wire, sum, a.wire, sum))
 			b.wantError(400, "InvalidRequest", b.do("PUT", "/docs/n", body, "x-amz-sdk-checksum-algorithm", a.name))
-			next := &algorithms[(i+1)%len(algorithms)]
+			next := algorithms[(i+1)%len(algorithms)]
 			b.wantError(400, "InvalidRequest", b.do("PUT", "/docs/n", body, a.wire, sum, next.wire, checksumOf(next, body)))
 			b.wantError(400, "InvalidRequest", b.do("PUT", "/docs/n", body, a.wire, sum, "x-amz-sdk-checksum-algorithm", next.name))
 			if _, stored := b.engine.objects["docs/n"]; stored {
@@ -196,7 +196,7 @@ func (b *bench) chunked(target, body string, declared int64, trailers map[string
 func TestChecksumsInTrailers(t *testing.T) {
 	b := newBench(t).fill()
 	body := strings.Repeat("0123456789abcdef", 2000)
-	crc := &algorithms[0]
+	crc := algorithms[0]
 	sum := checksumOf(crc, body)
 	got := b.want(200, b.chunked("/docs/k", body, int64(len(body)), map[string]string{crc.wire: sum}, crc.wire, "x-amz-sdk-checksum-algorithm", "CRC32"))
 	if got.Header.Get(crc.wire) != sum || len(b.engine.objects["docs/k"].data) != len(body) {
@@ -210,7 +210,7 @@ func TestChecksumsInTrailers(t *testing.T) {
 	b.want(400, b.chunked("/docs/n", body, int64(len(body)), nil, crc.wire))
 	b.want(400, b.chunked("/docs/n", body, int64(len(body))-1, map[string]string{crc.wire: sum}, crc.wire))
 	b.want(400, b.chunked("/docs/n", body, int64(len(body))+1, map[string]string{crc.wire: sum}, crc.wire))
-	b.wantError(400, "InvalidRequest", b.chunked("/docs/n", body, int64(len(body)), map[string]string{crc.wire: sum}, crc.wire, "x-amz-checksum-sha1", checksumOf(&algorithms[3], body)))
+	b.wantError(400, "InvalidRequest", b.chunked("/docs/n", body, int64(len(body)), map[string]string{crc.wire: sum}, crc.wire, "x-amz-checksum-sha1", checksumOf(algorithms[3], body)))
 	if _, stored := b.engine.objects["docs/n"]; stored {
 		t.Error("a refused body was stored")
 	}
@@ -263,7 +263,7 @@ func TestAWrongSHA256StoresNothing(t *testing.T) {
 
 func TestMultipart(t *testing.T) {
 	b := newBench(t).fill("src")
-	sha := &algorithms[4]
+	sha := algorithms[4]
 	got := b.want(200, b.do("POST", "/docs/big%20one?uploads", "", "x-amz-checksum-algorithm", "SHA256", "x-amz-meta-a", "1"))
 	id := fmt.Sprintf("%032x", 1)
 	if want := xmlHead + `<InitiateMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Bucket>docs</Bucket><Key>big one</Key><UploadId>` + id +

@@ -1,6 +1,10 @@
 package s3
 
-import "strings"
+import (
+	"strings"
+
+	"holdfast/internal/kind"
+)
 
 // route is one operation of S3: its name, and what its requests look like.
 type route struct {
@@ -15,9 +19,6 @@ type route struct {
 	open   bool // answered without authentication, and without the engine
 }
 
-// noRoute stands for what is no operation of S3 at all.
-var noRoute = route{op: "Unknown", run: func(*call) error { return errMethod() }}
-
 // router finds the route of a request. Routes that ask for more come before those that ask for
 // less, in the order of the table.
 type router struct {
@@ -25,10 +26,13 @@ type router struct {
 	// sub are the sub-resources of each level. A request for one of them by a method that it does
 	// not have must not fall through to the resource itself: DELETE ?acl deletes nothing.
 	sub [3]map[string]bool
+	// none stands for what is no operation of S3 at all.
+	none *route
 }
 
 func newRouter(routes []route) router {
 	rt := router{byMethod: map[string]*[3][]route{}, sub: [3]map[string]bool{{}, {}, {}}}
+	rt.none = &route{op: "Unknown", run: func(*call) error { return plain(kind.MethodNotAllowed) }}
 	for _, r := range routes {
 		if name, _, _ := strings.Cut(r.query, "="); name != "" && name != "list-type" && name != "partNumber" {
 			rt.sub[r.level][name] = true
@@ -46,7 +50,7 @@ func newRouter(routes []route) router {
 func (rt router) find(c *call) *route {
 	m := rt.byMethod[c.r.Method]
 	if m == nil {
-		return &noRoute
+		return rt.none
 	}
 	list := m[c.level]
 	for i := range list {
@@ -54,11 +58,11 @@ func (rt router) find(c *call) *route {
 			continue
 		}
 		if list[i].query == "" && rt.namesSub(c) {
-			return &noRoute
+			return rt.none
 		}
 		return &list[i]
 	}
-	return &noRoute
+	return rt.none
 }
 
 // namesSub reports whether the query names a sub-resource.

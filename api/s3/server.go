@@ -46,7 +46,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // begin makes the call and sets the headers of every answer.
 func (s *Server) begin(w http.ResponseWriter, r *http.Request) *call {
-	c := &call{s: s, r: r, began: time.Now(), id: requestID(), route: &noRoute}
+	c := &call{s: s, r: r, began: time.Now(), id: requestID(), route: s.router.none}
 	c.w = &response{ResponseWriter: w, control: http.NewResponseController(w), idle: s.cfg.IdleTimeout}
 	c.ctx = telemetry.WithRequestID(r.Context(), c.id)
 	if r.Body != nil && r.Body != http.NoBody {
