@@ -130,6 +130,7 @@ func Open(ctx context.Context, cfg Config) (*Drive, error) {
 		return nil, err
 	}
 	d := &Drive{cfg: cfg}
+	d.gc.init(d)
 	if err := d.open(ctx); err != nil {
 		d.closeParts() // the mark of a clean stop is gone, so whatever they say is made good
 		if d.lock != nil {
@@ -165,7 +166,7 @@ func (d *Drive) open(ctx context.Context) error {
 	if err := d.openShards(ctx); err != nil {
 		return err
 	}
-	d.gc.start(d)
+	d.gc.start()
 	return nil
 }
 

@@ -38,6 +38,7 @@ func closeDrive(t testing.TB, d *Drive) {
 // spec is the n-th shard of a test.
 func spec(n int, blockLen uint32, length uint64) node.Spec {
 	var s node.Spec
+	s.Data[0] = 1
 	binary.BigEndian.PutUint64(s.Data[8:], uint64(n))
 	s.Index, s.K, s.M = uint8(n%6), 4, 2
 	s.BlockLen, s.Length = blockLen, length

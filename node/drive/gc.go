@@ -34,10 +34,14 @@ type collector struct {
 	stopped chan struct{}
 }
 
-func (c *collector) start(d *Drive) {
+// init comes before anything may call wake.
+func (c *collector) init(d *Drive) {
 	c.d = d
 	c.damaged = make(map[uint64]int64)
 	c.kick = make(chan struct{}, 1)
+}
+
+func (c *collector) start() {
 	c.stopped = make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel

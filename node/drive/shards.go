@@ -19,7 +19,8 @@ func (d *Drive) openShards(ctx context.Context) error {
 	d.index, err = index.Open(index.Config{
 		DB:        d.db,
 		FreeBlob:  func(n uint64) error { return d.blobs.Remove(n) },
-		OnDead:    func() { d.gc.wake() },
+		OnDead:    d.gc.wake,
+		OnStale:   d.deleteStale,
 		OnFailure: d.Fail,
 		Logger:    d.log,
 	})
@@ -52,6 +53,18 @@ func (d *Drive) openShards(ctx context.Context) error {
 		return nil
 	}
 	return d.findBlobs(ctx)
+}
+
+// deleteStale deletes a copy that landed behind the deletion of its shard: the deletion may be
+// dropped one day while the copy is still there. Nobody waits for it.
+func (d *Drive) deleteStale(gone index.Deletion) {
+	list := []index.Deletion{gone}
+	payload := encodeDeletions(list)
+	d.shard.Append(kindDelete, [][]byte{payload}, func(p log.Pos, err error) {
+		if err == nil {
+			d.index.Submit(index.Op{Kind: index.Delete, Pos: p, Bytes: log.RecordSize(len(payload)), Deleted: list})
+		}
+	})
 }
 
 // retainSegments drops the figures of segments that are gone: removed shortly before a crash, or lost.

@@ -174,6 +174,7 @@ type changes struct {
 	figures map[uint64]Figures // differences
 	gone    []uint64
 	freed   []uint64
+	stale   []Deletion
 	dead    bool
 }
 
@@ -247,7 +248,15 @@ func (x *Index) applied(batch []Op, c *changes) {
 	x.busy = false
 	x.changed.Broadcast()
 	x.mu.Unlock()
-	if c.dead && x.cfg.OnDead != nil && x.replaying == nil {
+	if x.replaying != nil {
+		return
+	}
+	for _, s := range c.stale {
+		if x.cfg.OnStale != nil {
+			x.cfg.OnStale(s)
+		}
+	}
+	if c.dead && x.cfg.OnDead != nil {
 		x.cfg.OnDead()
 	}
 }
@@ -275,6 +284,9 @@ func (x *Index) applyOp(c *changes, op *Op) error {
 		return err
 	}
 	if op.Kind == Copy && !x.stands(e, old) {
+		if old == nil {
+			c.stale = append(c.stale, Deletion{e.Shard, log.Pos{Segment: e.Origin.Segment, Offset: e.Origin.Offset + 1}})
+		}
 		return nil
 	}
 	if old != nil {

@@ -38,6 +38,9 @@ type Config struct {
 	FreeBlob func(number uint64) error
 	// OnDead, if set, is called by the applier after records of segments died.
 	OnDead func()
+	// OnStale, if set, is called by the applier with a copy that came too late: the shard had been
+	// deleted meanwhile. The deletion given must go to the log, behind the copy.
+	OnStale func(Deletion)
 	// OnFailure is called when Badger or FreeBlob fails: the index then stands still.
 	OnFailure func(error)
 	// Logger takes warnings.

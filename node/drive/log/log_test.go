@@ -2,11 +2,8 @@ package log
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 
@@ -152,76 +149,5 @@ func TestConcurrentAppendsAreAnsweredInOrderAndShareSyncs(t *testing.T) {
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// copyDir copies a log as a crash would leave it when everything written so far survives.
-func copyDir(t testing.TB, from string) string {
-	t.Helper()
-	to := t.TempDir()
-	names, err := os.ReadDir(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range names {
-		b, err := os.ReadFile(filepath.Join(from, n.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(to, n.Name()), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return to
-}
-
-func TestEveryFlippedByteIsFoundOrHarmless(t *testing.T) {
-	dir := t.TempDir()
-	cfg := config(dir)
-	cfg.SegmentBytes = 4096
-	l, _ := open(t, cfg, Pos{})
-	var want []rec
-	for i := range 12 {
-		data := random(uint64(i), 50+i*60)
-		want = append(want, rec{put(t, l, 7, data), 7, data})
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	segments, err := os.ReadDir(dir)
-	if err != nil || len(segments) < 2 {
-		t.Fatalf("%d segments, %v", len(segments), err)
-	}
-	damaged := 0
-	for _, s := range segments {
-		path := filepath.Join(dir, s.Name())
-		good, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range good {
-			bad := bytes.Clone(good)
-			bad[i] ^= 0x10
-			if err := os.WriteFile(path, bad, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			l, got, err := tryOpen(cfg, Pos{})
-			switch {
-			case err == nil:
-				same(t, got, want)
-				l.Close()
-			case errors.Is(err, ErrDamaged):
-				damaged++
-				same(t, got, want[:len(got)])
-			default:
-				t.Fatalf("byte %d of %s: %v", i, s.Name(), err)
-			}
-			if err := os.WriteFile(path, good, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if damaged < 4000 {
-		t.Errorf("only %d flips were found", damaged)
 	}
 }

@@ -69,6 +69,8 @@ func DecodeHeader(b []byte) (Header, error) {
 // Check refuses a Spec that no drive keeps.
 func Check(s node.Spec) error {
 	switch {
+	case s.Data.IsZero():
+		return errors.New("shard: no data ID")
 	case s.K < 1 || int(s.K)+int(s.M) > node.MaxShards || int(s.Index) >= int(s.K)+int(s.M):
 		return fmt.Errorf("shard: index %d of %d+%d", s.Index, s.K, s.M)
 	case s.BlockLen < 1 || s.BlockLen > node.MaxBlockLen:
