@@ -15,7 +15,9 @@
 // A case runs against the endpoints in turns, for some rounds, and medians of the rounds are
 // reported: the machine's own drift then hits both. Before each measurement the program waits for
 // both servers to be idle, so that one does not pay for what the other left to its background
-// work; the objects of a Put case are deleted after each measurement, which is not measured.
+// work. It begins to count when each client has made one operation, and goes on until there are two of
+// each, however long that takes, so that many clients with large objects are not counted by
+// the burst; the objects of a Put case are deleted after each measurement, which is not measured.
 //
 // Server CPU is user plus system time of the processes (and their children) from
 // /proc/PID/stat, in ticks of 10 ms; memory is the largest sum of VmRSS and of RssAnon seen in

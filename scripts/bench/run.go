@@ -185,24 +185,27 @@ func (b *bench) measure(ctx context.Context, t *target, k kase, puts string) (*s
 	failed := make(chan error, len(workers))
 	took := make([][]time.Duration, len(workers))
 	bytes, entries := make([]int64, len(workers)), make([]int64, len(workers))
-	first := make(chan struct{}) // closed when the first operation was counted
-	var once sync.Once
+	warmed := newTally(int64(len(workers)))                 // each made one operation: they are out of step
+	enough := newTally(minOperations * int64(len(workers))) // so that the edges of the window weigh little
 	var wait sync.WaitGroup
 	for i, w := range workers {
 		took[i] = make([]time.Duration, 0, 1<<14)
 		wait.Go(func() {
-			for phase.Load() != phaseOver {
+			for warm := true; phase.Load() != phaseOver; warm = false {
 				begin := time.Now()
 				n, e, err := w.do()
 				if err != nil {
 					failed <- err
 					return
 				}
+				if warm {
+					warmed.count()
+				}
 				if phase.Load() == phaseCount {
 					took[i] = append(took[i], time.Since(begin))
 					bytes[i] += n
 					entries[i] += e
-					once.Do(func() { close(first) })
+					enough.count()
 				}
 			}
 		})
@@ -210,12 +213,15 @@ func (b *bench) measure(ctx context.Context, t *target, k kase, puts string) (*s
 	s := &sample{}
 	err := pause(ctx, b.warm, failed)
 	if err == nil {
+		err = await(ctx, warmed.reached, failed)
+	}
+	if err == nil {
 		pids := family(t.pids)
 		memory := watch(pids)
 		begin, server, client, machine := time.Now(), cpuSeconds(pids), ownCPU(), machineCPU()
 		phase.Store(phaseCount)
 		if err = pause(ctx, b.seconds, failed); err == nil {
-			err = await(ctx, first, failed) // an operation may take longer than the time
+			err = await(ctx, enough.reached, failed)
 		}
 		phase.Store(phaseOver)
 		s.Seconds, s.ServerCPU, s.ClientCPU = time.Since(begin).Seconds(), cpuSeconds(pids)-server, ownCPU()-client
@@ -256,6 +262,28 @@ func pause(ctx context.Context, d time.Duration, failed <-chan error) error {
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// minOperations is how many operations of each client, on average, a measurement must count; it
+// goes on for as long as that takes.
+const minOperations = 2
+
+// tally closes a channel when it has counted to a number.
+type tally struct {
+	left    atomic.Int64
+	reached chan struct{}
+}
+
+func newTally(n int64) *tally {
+	t := &tally{reached: make(chan struct{})}
+	t.left.Store(n)
+	return t
+}
+
+func (t *tally) count() {
+	if t.left.Add(-1) == 0 {
+		close(t.reached)
 	}
 }
 
