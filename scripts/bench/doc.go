@@ -3,8 +3,8 @@
 //
 // The client is a small HTTP/1.1 client of its own (conn.go) over crypto/tls, with the signer of
 // api/sigv4. Client and server share the cores, so whatever the client burns, the server lacks,
-// and a heavy client makes all servers look alike: an S3 SDK spends 100 to 200 microseconds of
-// CPU on a small request, this client 30 to 60, most of it in the kernel. Bodies of Put are sent as
+// and a heavy client makes all servers look alike. This one spends 30 to 60 microseconds on a small
+// request, most of it in the kernel; the table has the figure. Bodies of Put are sent as
 // UNSIGNED-PAYLOAD, as the MinIO clients do over TLS, or (--payload trailer) as aws-chunked with a
 // CRC32C trailer, as the AWS SDKs do. The same bytes go to both endpoints.
 //
