@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -12,18 +13,29 @@ import (
 )
 
 // NewBadger is a drive's Badger as KV. flushed is drive.Flushed: up to which version the tables
-// hold every transaction. The database must keep all values in its tables.
-func NewBadger(db *badger.DB, flushed func() uint64) KV { return &badgerKV{db, flushed} }
+// hold every transaction. The database must keep all values in its tables, which it does with
+// those up to 1 MiB; larger ones are stored in pieces (see large.go).
+func NewBadger(db *badger.DB, flushed func() uint64) KV {
+	b := &badgerKV{db: db, flushed: flushed}
+	txn := db.NewTransaction(false)
+	defer txn.Discard()
+	it := (&badgerTxn{kv: b, txn: txn}).Iterate([]byte(keyPiece))
+	defer it.Close()
+	it.Seek([]byte(keyPiece))
+	b.large.Store(it.Valid())
+	return b
+}
 
 type badgerKV struct {
 	db      *badger.DB
 	flushed func() uint64
+	large   atomic.Bool // there is, or was, a value in pieces
 }
 
 func (b *badgerKV) Flushed() uint64 { return b.flushed() }
 
 func (b *badgerKV) Begin(write bool) Txn {
-	return &badgerTxn{txn: b.db.NewTransaction(write)}
+	return &badgerTxn{kv: b, txn: b.db.NewTransaction(write)}
 }
 
 const (
@@ -61,6 +73,7 @@ func (b *badgerKV) Flush(ctx context.Context, version uint64) error {
 }
 
 type badgerTxn struct {
+	kv  *badgerKV
 	txn *badger.Txn
 }
 
@@ -76,17 +89,34 @@ func (t *badgerTxn) Get(key []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return itemValue(item)
+	return t.value(item)
 }
 
-// itemValue avoids a copy: a value that lives in a table was copied into the item already.
-func itemValue(item *badger.Item) (value []byte, err error) {
+// value avoids a copy: a value that lives in a table was copied into the item already.
+func (t *badgerTxn) value(item *badger.Item) (value []byte, err error) {
+	if item.UserMeta() == metaPieces {
+		return t.join(item)
+	}
 	err = item.Value(func(v []byte) error { value = v; return nil })
 	return value, err
 }
 
-func (t *badgerTxn) Set(key, value []byte) error { return tooBig(t.txn.Set(key, value)) }
-func (t *badgerTxn) Delete(key []byte) error     { return tooBig(t.txn.Delete(key)) }
+func (t *badgerTxn) Set(key, value []byte) error {
+	if err := t.clear(key); err != nil {
+		return err
+	}
+	if len(value) > pieceBytes {
+		return t.split(key, value)
+	}
+	return tooBig(t.txn.Set(key, value))
+}
+
+func (t *badgerTxn) Delete(key []byte) error {
+	if err := t.clear(key); err != nil {
+		return err
+	}
+	return tooBig(t.txn.Delete(key))
+}
 
 func tooBig(err error) error {
 	if errors.Is(err, badger.ErrTxnTooBig) {
@@ -99,10 +129,11 @@ func (t *badgerTxn) Iterate(prefix []byte) fsm.Iterator {
 	opt := badger.DefaultIteratorOptions
 	opt.PrefetchValues = false
 	opt.Prefix = prefix
-	return &badgerIterator{it: t.txn.NewIterator(opt), prefix: prefix}
+	return &badgerIterator{t: t, it: t.txn.NewIterator(opt), prefix: prefix}
 }
 
 type badgerIterator struct {
+	t      *badgerTxn
 	it     *badger.Iterator
 	prefix []byte
 }
@@ -111,5 +142,5 @@ func (i *badgerIterator) Seek(key []byte)        { i.it.Seek(key) }
 func (i *badgerIterator) Valid() bool            { return i.it.ValidForPrefix(i.prefix) }
 func (i *badgerIterator) Next()                  { i.it.Next() }
 func (i *badgerIterator) Key() []byte            { return i.it.Item().Key() }
-func (i *badgerIterator) Value() ([]byte, error) { return itemValue(i.it.Item()) }
+func (i *badgerIterator) Value() ([]byte, error) { return i.t.value(i.it.Item()) }
 func (i *badgerIterator) Close()                 { i.it.Close() }

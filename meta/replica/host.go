@@ -28,6 +28,11 @@ type Host struct {
 	cancel context.CancelFunc
 	ticked chan struct{} // closed when the ticker has ended
 
+	// background counts the goroutines that use a drive besides loops, appliers and janitors.
+	background sync.WaitGroup
+	closing    sync.Once
+	closeErr   error
+
 	mu      sync.Mutex
 	changed chan struct{} // closed and made anew when a leader changed
 	ended   map[id.Drive]error
@@ -126,6 +131,11 @@ func (h *Host) ticks() {
 
 // Close stops everything. What was proposed and not answered is failed; the drives are not closed.
 func (h *Host) Close() error {
+	h.closing.Do(func() { h.closeErr = h.close() })
+	return h.closeErr
+}
+
+func (h *Host) close() error {
 	var errs []error
 	for _, l := range h.loops {
 		l.in.call(func(l *loop) { l.stopping = true })
@@ -133,8 +143,11 @@ func (h *Host) Close() error {
 	for _, l := range h.loops {
 		<-l.stopped
 	}
-	h.cancel()
+	h.mu.Lock()
+	h.cancel() // under mu: see enter
+	h.mu.Unlock()
 	<-h.ticked
+	h.background.Wait()
 	for _, l := range h.loops {
 		<-l.swept
 		if err := l.log.Close(); err != nil && !h.isOut(l.drive.ID) {
@@ -142,6 +155,17 @@ func (h *Host) Close() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// enter counts the caller as background work, unless the host is closing.
+func (h *Host) enter() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.life.Err() != nil {
+		return false
+	}
+	h.background.Add(1)
+	return true
 }
 
 func (h *Host) isOut(drive id.Drive) bool {

@@ -54,6 +54,7 @@ func mustOpen(t testing.TB, cfg replica.Config) *replica.Host {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = h.Close() })
 	mustBeReady(t, h)
 	return h
 }

@@ -330,6 +330,12 @@ func (l *loop) onMessage(m *Message) {
 		}
 		return
 	}
+	if m.Ask != 0 {
+		if r != nil && r.config.gone(m.Ask) {
+			l.out.add(Message{Group: m.Group, From: l.drive.ID, To: m.From, Gone: m.Ask})
+		}
+		return
+	}
 	to, from := m.Raft.GetTo(), m.Raft.GetFrom()
 	if r == nil || r.id < to {
 		if r = l.begin(m, r); r == nil {
@@ -339,6 +345,7 @@ func (l *loop) onMessage(m *Message) {
 	if r.id != to {
 		return
 	}
+	r.heard = l.tick
 	if r.config.gone(from) {
 		l.out.add(Message{Group: m.Group, From: l.drive.ID, To: m.From, Gone: from})
 		return

@@ -40,7 +40,10 @@ func (h *Host) MoveReplica(ctx context.Context, group uint32, from, to id.Drive)
 	defer poll.Stop()
 	for {
 		done, err := h.moveStep(ctx, group, from, to)
-		if done || err != nil && !kind.Is(err, kind.NotLeader) && !kind.Is(err, kind.Unavailable) && !errors.Is(err, errRefused) {
+		if done {
+			return h.spread(ctx, group, poll.C)
+		}
+		if err != nil && !kind.Is(err, kind.NotLeader) && !kind.Is(err, kind.Unavailable) && !errors.Is(err, errRefused) {
 			return err
 		}
 		select {
@@ -50,6 +53,53 @@ func (h *Host) MoveReplica(ctx context.Context, group uint32, from, to id.Drive)
 		case <-h.life.Done():
 			return ErrClosed
 		}
+	}
+}
+
+// spread returns when every voter that can be heard knows that the present configuration is in force. The
+// leader knows it first; should it vanish now, those who think the old one still counts would need
+// the voices of members that are gone. An entry tells them: it carries the commit index.
+func (h *Host) spread(ctx context.Context, group uint32, poll <-chan time.Time) error {
+	var index, term uint64
+	for {
+		v, err := h.lookAt(ctx, group)
+		if err == nil && v.term != term {
+			if lead := h.leader(group); lead != nil && lead.l.in.call(func(l *loop) { l.proposeNothing(group) }) {
+				index, term = v.last+1, v.term
+			}
+		}
+		if err == nil && term == v.term && v.spreadTo(index) {
+			return nil
+		}
+		select {
+		case <-poll:
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-h.life.Done():
+			return ErrClosed
+		}
+	}
+}
+
+func (v *groupView) spreadTo(index uint64) bool {
+	n := 0
+	for _, raftID := range v.config.conf.Voters {
+		p := v.progress[raftID]
+		if p.Match >= index {
+			n++
+		} else if p.RecentActive {
+			return false
+		}
+	}
+	return n > len(v.config.conf.Voters)/2
+}
+
+// proposeNothing appends an empty entry.
+func (l *loop) proposeNothing(group uint32) {
+	l.drain()
+	if r := l.replicas[group]; r != nil && r.leads() {
+		_ = r.node.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: new(r.id), Entries: []*pb.Entry{{}}})
+		l.touch(r)
 	}
 }
 
@@ -69,7 +119,7 @@ func (h *Host) moveStep(ctx context.Context, group uint32, from, to id.Drive) (d
 		}
 	}
 	old := c.voterOn(from)
-	if from == to && old != 0 && h.alive(group, to, old) {
+	if from == to && old != 0 && h.alive(v, to, old) {
 		return true, nil
 	}
 	learner := c.learnerOn(to)
@@ -116,19 +166,20 @@ func (c *groupConfig) learnerOn(d id.Drive) uint64 {
 	return c.conf.Learners[i]
 }
 
-// alive reports whether a drive of this process runs the replica. Of other processes' drives it
-// knows nothing and says yes.
-func (h *Host) alive(group uint32, drive id.Drive, raftID uint64) bool {
+// alive reports whether a drive runs the replica. Of drives of other processes it knows what the
+// leader has heard.
+func (h *Host) alive(v *groupView, drive id.Drive, raftID uint64) bool {
 	l := h.loopOf(drive)
 	if l == nil {
-		return h.cfg.Transport != nil && !slices.ContainsFunc(h.cfg.Drives, func(d DriveHandle) bool { return d.ID == drive })
+		return raftID == v.leader || v.progress[raftID].RecentActive
 	}
-	found, _ := onLoop(h.life, l, func(l *loop) bool { r := l.replicas[group]; return r != nil && r.id == raftID })
+	found, _ := onLoop(h.life, l, func(l *loop) bool { r := l.replicas[v.group]; return r != nil && r.id == raftID })
 	return found
 }
 
 // groupView is what a leader knows of its group.
 type groupView struct {
+	group           uint32
 	drive           id.Drive
 	leader          uint64
 	term, commit    uint64
@@ -169,7 +220,7 @@ func (l *loop) look(group uint32) *groupView {
 		return nil
 	}
 	v := &groupView{
-		drive: l.drive.ID, leader: r.id, term: r.hard.term, commit: r.hard.commit, applied: r.applied.Load(),
+		group: group, drive: l.drive.ID, leader: r.id, term: r.hard.term, commit: r.hard.commit, applied: r.applied.Load(),
 		last: r.st.last(), config: r.config, progress: map[uint64]tracker.Progress{},
 		pendingProposal: len(r.awaiting),
 	}

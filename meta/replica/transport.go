@@ -18,6 +18,8 @@ type Message struct {
 	Learner bool
 	// Gone, if not 0, says that this raft ID of To left the group for good. Raft is nil then.
 	Gone uint64
+	// Ask, if not 0, asks whether this raft ID of From has left the group. Raft is nil then.
+	Ask  uint64
 	Raft *pb.Message
 
 	staged *stagedRange // with a MsgSnap: what the chunks before it brought

@@ -16,7 +16,8 @@ type trimmer struct {
 const (
 	// trimTicks is how often the log is looked at.
 	trimTicks = 10
-	// maxRewriteBytes is what is written forward at once to free old segments.
+	// maxRewriteBytes is what is written forward at once to free old segments, and at most a
+	// quarter of LogBytes: else the log would fill with what is written forward.
 	maxRewriteBytes = 4 << 20
 	// stuckLooks is how many looks the KV may hold up a log twice its size before its memtable
 	// is pushed out.
@@ -31,8 +32,24 @@ func (l *loop) maintain() {
 	l.trim.next = l.tick + trimTicks
 	l.compact()
 	l.cutLog()
+	l.askWhetherGone()
 	if l.tick%balanceTicks < trimTicks {
 		l.balance()
+	}
+}
+
+// askWhetherGone has replicas that nobody talks to ask the others whether they are still members. A
+// voter asks by campaigning; a learner that was removed would wait forever.
+func (l *loop) askWhetherGone() {
+	for _, r := range l.replicas {
+		if r.leads() || l.tick-r.heard < 3*uint64(l.cfg.ElectionTicks) {
+			continue
+		}
+		for raftID, drive := range r.config.members {
+			if raftID != r.id && drive != l.drive.ID {
+				l.out.add(Message{Group: r.group, From: l.drive.ID, To: drive, Ask: r.id})
+			}
+		}
 	}
 }
 
@@ -65,6 +82,7 @@ func (l *loop) balance() {
 
 // compact forgets entries that neither this drive nor, probably, a follower needs.
 func (l *loop) compact() {
+	l.apply.history.now(l.drive.KV)
 	l.apply.history.flushed(l.drive.KV.Flushed(), func(r *replica, index uint64) { r.flushed = max(r.flushed, index) })
 	for _, r := range l.replicas {
 		if keep := l.cfg.KeepEntries; !r.installing && r.stepped > keep {
@@ -107,7 +125,7 @@ func (l *loop) cutLog() {
 		}
 		return
 	}
-	if size > maxRewriteBytes {
+	if size > min(maxRewriteBytes, l.cfg.LogBytes/4) {
 		l.heldUp()
 		return
 	}
@@ -140,15 +158,14 @@ func (l *loop) heldUp() {
 		return
 	}
 	l.trim.stuck = 0
-	l.apply.history.now(l.drive.KV)
 	read := l.drive.KV.Begin(false)
 	version := read.Version()
 	read.Discard()
-	go func() {
+	l.host.background.Go(func() {
 		if err := l.drive.KV.Flush(l.host.life, version); err != nil {
 			l.cfg.Logger.Warn("memtable not pushed out", "drive", l.drive.ID, "error", err)
 		}
-	}()
+	})
 }
 
 // rewrite puts the state of replicas, and which ones are dead, at the end of the log.
