@@ -139,3 +139,27 @@ func TestFailedWriteOfHeldRecordsShows(t *testing.T) {
 		t.Errorf("a broken stream went on: %v", got)
 	}
 }
+
+// Buffers are shared by way of a pool, but never held by two connections at once.
+func TestConnectionsDoNotShareWhatTheyHold(t *testing.T) {
+	f := setUp(t, listen.Config{HoldTime: time.Hour})
+	clientA, a, _ := f.pair(t)
+	clientB, b, _ := f.pair(t)
+	for range 5 {
+		doneA, doneB := readAll(clientA, 2*record), readAll(clientB, record)
+		for _, step := range []func() error{
+			func() error { _, err := a.Write(make([]byte, record)); return err },
+			func() error { f.ConnState(a, http.StateIdle); return nil },
+			func() error { _, err := b.Write(make([]byte, record)); return err },
+			func() error { _, err := a.Write(make([]byte, record)); return err },
+			func() error { f.ConnState(b, http.StateIdle); f.ConnState(a, http.StateIdle); return nil },
+		} {
+			if err := step(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(<-doneA, <-doneB); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -93,6 +93,13 @@ func TestWithoutTLSAHandshakeIsClosedAndPlainIsServed(t *testing.T) {
 	if _, err := c.Get("https://" + f.addr); err == nil {
 		t.Error("a handshake got through")
 	}
+	raw := f.dial(t)
+	if _, err := raw.Write([]byte("\x16\x03\x01\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := io.ReadAll(raw); len(got) > 0 {
+		t.Errorf("a handshake was taken for HTTP: %q", got)
+	}
 	res, err := c.Get("http://" + f.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +150,7 @@ func TestSilentClientsNeitherBlockNorStay(t *testing.T) {
 
 // A deadline of the peek must not stay on the connection.
 func TestPeekTimeoutEndsWithTheFirstByte(t *testing.T) {
-	const peek = 50 * time.Millisecond
+	const peek = 100 * time.Millisecond
 	f := setUp(t, listen.Config{PeekTimeout: peek})
 	c := f.dial(t)
 	if _, err := c.Write([]byte("G")); err != nil {
@@ -153,7 +160,10 @@ func TestPeekTimeoutEndsWithTheFirstByte(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.AfterFunc(3*peek, func() { _, _ = c.Write([]byte("ET")) })
+	<-time.After(3 * peek) // the deadline would be over
+	if _, err := c.Write([]byte("ET")); err != nil {
+		t.Fatal(err)
+	}
 	got := make([]byte, 3)
 	if _, err := io.ReadFull(server, got); err != nil || string(got) != "GET" {
 		t.Fatalf("%q, %v", got, err)
@@ -198,6 +208,15 @@ func TestConnectionsBeyondTheBoundAreClosedUntilOneEnds(t *testing.T) {
 		t.Errorf("shed: %v", shed)
 	}
 	_, _ = a.Close(), b.Close()
+	eventually(t, "places free", func() bool { open, _, _ := f.Counts(); return open == 0 })
+	c, d := f.dial(t), f.dial(t)
+	_, _ = c.Write([]byte("G")) // never answered: the request does not end
+	_, _ = d.Write([]byte("GET / HTTP/1.0\r\n\r\n"))
+	if _, err := io.ReadAll(d); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "one place taken", func() bool { open, silent, _ := f.Counts(); return open == 1 && silent == 0 })
+	_ = c.Close()
 	eventually(t, "places free", func() bool { open, _, _ := f.Counts(); return open == 0 })
 	for range 5 { // a served connection gives its place back too, TLS or not
 		for _, url := range []string{"http://", "https://"} {
@@ -359,6 +378,26 @@ func TestLargeBodiesArriveWholeBothWays(t *testing.T) {
 		}
 	}
 	wait.Wait()
+}
+
+func TestClosingTwiceGivesOnePlaceBack(t *testing.T) {
+	f := setUp(t, listen.Config{})
+	for range 2 {
+		if _, err := f.dial(t).Write([]byte("G")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one, err := f.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = one.Close(), one.Close()
+	if open, _, _ := f.Counts(); open != 1 {
+		t.Errorf("%d open, want 1", open)
+	}
 }
 
 func TestNegativeBoundsAreRefused(t *testing.T) {
