@@ -103,6 +103,11 @@
 //   - No plaintext leaves an Opener before its whole chunk was authenticated at its place.
 //   - A reader whose source fails, ends early or goes on too long never yields the final chunk.
 //
+// Not bound by a seal: which parts make an object. A part is bound to its object key, number and
+// stream, so parts cannot be swapped, changed or taken from elsewhere; but whoever can write the
+// metadata could leave a whole part out. An upload is completed without the customer key, so nothing
+// could be sealed over its list of parts.
+//
 // What Go cannot promise: key schedules inside crypto/aes and copies made by the runtime (a stack that
 // grew) are not zeroed. Zero clears what this package holds.
 package seal

@@ -124,7 +124,7 @@ func TestPlainRequestMayArriveByteByByte(t *testing.T) {
 
 // Clients that connect and say nothing must not keep others waiting, and are closed in time.
 func TestSilentClientsNeitherBlockNorStay(t *testing.T) {
-	f := setUp(t, listen.Config{PeekTimeout: 200 * time.Millisecond})
+	f := setUp(t, listen.Config{PeekTimeout: time.Second})
 	f.serve(t, func(http.ResponseWriter, *http.Request) {})
 	silent := make([]net.Conn, 20)
 	for n := range silent {
@@ -150,7 +150,7 @@ func TestSilentClientsNeitherBlockNorStay(t *testing.T) {
 
 // A deadline of the peek must not stay on the connection.
 func TestPeekTimeoutEndsWithTheFirstByte(t *testing.T) {
-	const peek = 100 * time.Millisecond
+	const peek = 300 * time.Millisecond
 	f := setUp(t, listen.Config{PeekTimeout: peek})
 	c := f.dial(t)
 	if _, err := c.Write([]byte("G")); err != nil {
