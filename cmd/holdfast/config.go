@@ -43,6 +43,9 @@ type Config struct {
 	ScrubInterval time.Duration
 	// Drain is how long requests under way may take when the server stops.
 	Drain time.Duration
+	// ElectionPatience is how long the metadata groups may take to find leaders at the start:
+	// several elections. Without one by then, too few of the cluster's drives are here. Default 30 s.
+	ElectionPatience time.Duration
 	// MemoryLimit is the user's text for the soft limit of the heap; "" is the default.
 	MemoryLimit string
 	// MetricsToken opens /-/metrics to other machines; "" does not.
@@ -64,6 +67,9 @@ func (c *Config) validate() error {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.ElectionPatience == 0 {
+		c.ElectionPatience = 30 * time.Second
 	}
 	return nil
 }

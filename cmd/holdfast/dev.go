@@ -5,15 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"holdfast/internal/keyfile"
 	"holdfast/internal/secret"
 )
 
-const maxDevDrives = 32
+const (
+	defaultDevDrives = 6
+	maxDevDrives     = 32
+)
 
 // devFlags are those of `holdfast dev` alone.
 type devFlags struct {
@@ -41,7 +48,7 @@ see holdfast server.`,
 			if err := fromEnv(cmd.Flags()); err != nil {
 				return err
 			}
-			cfg, fromEnvironment, err := f.config()
+			cfg, fromEnvironment, err := f.config(cmd.Flags().Changed("drives"))
 			if err != nil {
 				return err
 			}
@@ -51,15 +58,15 @@ see holdfast server.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&f.drives, "drives", 6, "number of drives; a later start finds those that are there")
+	flags.IntVar(&f.drives, "drives", defaultDevDrives, "number of drives; decided at the first start")
 	flags.StringVar(&f.dir, "dir", "holdfast-data", "directory for everything")
 	flags.StringVar(&f.address, "address", "127.0.0.1:9000", "address to listen on, for HTTPS and HTTP")
 	f.bind(flags)
 	return cmd
 }
 
-// config makes what is missing below the directory.
-func (f *devFlags) config() (cfg Config, fromEnvironment bool, err error) {
+// config makes what is missing below the directory. asked says that the user gave --drives.
+func (f *devFlags) config(asked bool) (cfg Config, fromEnvironment bool, err error) {
 	if f.drives < 1 || f.drives > maxDevDrives {
 		return Config{}, false, fmt.Errorf("--drives %d: 1 to %d", f.drives, maxDevDrives)
 	}
@@ -72,12 +79,11 @@ func (f *devFlags) config() (cfg Config, fromEnvironment bool, err error) {
 	if err = os.MkdirAll(f.dir, 0o700); err != nil {
 		return Config{}, false, err
 	}
-	// The number of drives is decided at the first start: later ones would ask in vain for fewer.
-	for n := 1; n <= maxDevDrives; n++ {
-		path := f.drivePath(n)
-		if _, err := os.Stat(path); err == nil || n <= f.drives {
-			cfg.Data = append(cfg.Data, path)
-		}
+	if err = f.remember(asked); err != nil {
+		return Config{}, false, err
+	}
+	for n := 1; n <= f.drives; n++ {
+		cfg.Data = append(cfg.Data, f.drivePath(n))
 	}
 	cfg.CertsDir = filepath.Join(f.dir, "certs")
 	if cfg.Secret, _, err = secret.LoadOrCreate(filepath.Join(f.dir, "cluster.secret"), rand.Reader); err != nil {
@@ -85,6 +91,28 @@ func (f *devFlags) config() (cfg Config, fromEnvironment bool, err error) {
 	}
 	cfg.Root, fromEnvironment, err = f.credentials()
 	return cfg, fromEnvironment, err
+}
+
+// remember keeps the number of drives in a file beside them, so that a start after one was
+// deleted makes a new one in its place.
+func (f *devFlags) remember(asked bool) error {
+	path := filepath.Join(f.dir, "drives")
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return keyfile.Create(path, fmt.Appendln(nil, f.drives), keyfile.Public)
+	}
+	if err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	switch {
+	case err != nil || n < 1 || n > maxDevDrives:
+		return fmt.Errorf("%s does not hold a number of drives", path)
+	case asked && n != f.drives:
+		return fmt.Errorf("%s was made with %d drives, and --drives %d does not change that; give another --dir", f.dir, n, f.drives)
+	}
+	f.drives = n
+	return nil
 }
 
 func (f *devFlags) drivePath(n int) string { return filepath.Join(f.dir, fmt.Sprintf("drive%d", n)) }

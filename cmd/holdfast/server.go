@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -82,7 +84,17 @@ func (f *serverFlags) config() (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	cfg.Data, cfg.TLSCert, cfg.TLSKey, cfg.CertsDir = f.data, f.tlsCert, f.tlsKey, f.certsDir
+	cfg.TLSCert, cfg.TLSKey, cfg.CertsDir = f.tlsCert, f.tlsKey, f.certsDir
+	for _, d := range f.data {
+		path, err := filepath.Abs(d) // the cluster remembers it, whatever directory the next start is in
+		if err != nil {
+			return Config{}, err
+		}
+		if slices.Contains(cfg.Data, path) {
+			return Config{}, fmt.Errorf("--data %s is given twice", d)
+		}
+		cfg.Data = append(cfg.Data, path)
+	}
 	if cfg.Root, err = rootCredentials(f.credentialsFile); err != nil {
 		return Config{}, err
 	}

@@ -148,13 +148,9 @@ func (s *server) status() any {
 	return out
 }
 
-// electionPatience is how long the groups may take to find leaders at the start: several
-// elections. Without one by then, too few of the cluster's drives are here.
-const electionPatience = 30 * time.Second
-
 // majorities waits until every group has a leader, and says what is missing if that does not come.
 func (s *storage) majorities(ctx context.Context) error {
-	waiting, cancel := context.WithTimeout(ctx, electionPatience)
+	waiting, cancel := context.WithTimeout(ctx, s.cfg.ElectionPatience)
 	defer cancel()
 	err := s.host.WaitReady(waiting)
 	if err == nil || ctx.Err() != nil {
@@ -163,9 +159,9 @@ func (s *storage) majorities(ctx context.Context) error {
 	status := s.host.Status(ctx)
 	for _, g := range status.Groups {
 		if g.Leader.IsZero() {
-			return fmt.Errorf("too few drives of this cluster are here: metadata group %d has %d replicas on the %d drives, and they are no majority. "+
-				"Start with more of the cluster's drives; nothing was changed on those that are here", g.Group, len(g.Replicas), len(s.drives)-len(s.fresh))
+			return fmt.Errorf("too few drives of this cluster are here: metadata group %d has %d replicas on them and finds no majority. "+
+				"Start with more of the cluster's drives; nothing was changed on those that are here", g.Group, len(g.Replicas))
 		}
 	}
-	return fmt.Errorf("the metadata groups did not find leaders within %s: %w", electionPatience, err)
+	return fmt.Errorf("the metadata groups did not find leaders within %s: %w", s.cfg.ElectionPatience, err)
 }

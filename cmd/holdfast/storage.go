@@ -128,15 +128,18 @@ func (s *storage) openDrives(ctx context.Context, p plan) error {
 			s.fresh = append(s.fresh, d.ID())
 		}
 	}
-	return s.judge(errs)
+	return s.judge(p, errs)
 }
 
 // judge decides whether to go on without the drives that did not open. One that another process
 // holds, or of a newer format, is a mistake to be put right; one that cannot be read is a lost drive.
-func (s *storage) judge(errs []error) error {
+// A new cluster is made of all drives or not at all.
+func (s *storage) judge(p plan, errs []error) error {
 	for i, err := range errs {
 		switch {
 		case err == nil:
+		case p.fresh:
+			return err
 		case errors.Is(err, drive.ErrLocked):
 			return fmt.Errorf("%s is in use by another process: is the server running already? (%w)", s.cfg.Data[i], err)
 		case errors.Is(err, drive.ErrForeign), errors.Is(err, drive.ErrFormat), errors.Is(err, drive.ErrNotFormatted), errors.Is(err, context.Canceled):
