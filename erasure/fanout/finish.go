@@ -24,8 +24,10 @@ func (l *lagWatch) watch(behind bool) {
 	}
 }
 
+func (l *lagWatch) on() bool { return !l.start.IsZero() }
+
 func (l *lagWatch) since() time.Duration {
-	if l.start.IsZero() {
+	if !l.on() {
 		return 0
 	}
 	return time.Since(l.start)
@@ -34,7 +36,7 @@ func (l *lagWatch) since() time.Duration {
 // wait waits for a change, for the context, or while drives lag until patience ends.
 func (l *lagWatch) wait(ctx context.Context, wake <-chan struct{}, patience time.Duration) error {
 	var expired <-chan time.Time
-	if !l.start.IsZero() {
+	if l.on() {
 		if l.timer == nil {
 			l.timer = time.NewTimer(patience)
 		} else {
@@ -81,7 +83,7 @@ func (p *put) wait(ctx context.Context) error {
 		}
 		lag.watch(p.count(committed) >= p.quorum)
 		left := p.patience(lag.since())
-		if lag.since() > 0 && left <= 0 {
+		if lag.on() && left <= 0 {
 			p.abandon(func(*shard) bool { return true })
 			p.mu.Unlock()
 			return nil

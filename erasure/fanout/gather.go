@@ -30,7 +30,6 @@ type gather struct {
 	hull  span                 // what of each of K blocks is needed to decode what is wanted
 	quota int                  // blocks with the span hull that are wanted, of whatever shard
 	reads []*read
-	slow  int   // reads that a spare was sent for
 	left  int64 // bytes of the granted memory that are not used yet
 	err   error
 	out   [node.MaxShards][]byte // result: what was wanted of each data block
@@ -264,11 +263,12 @@ func (st *gather) asked(shard int) bool {
 	return false
 }
 
-// hedge sends spares for reads that are late, at most M a stripe, and returns the time until the
-// next one will be; 0 when there is none to wait for.
+// hedge sends spares for reads that are late and returns the time until the next one will be; 0 when
+// there is none to wait for. Each shard is asked once, so there are at most M more reads than it
+// takes to decode.
 func (st *gather) hedge(delay time.Duration) (next time.Duration) {
 	for _, r := range st.reads {
-		if r.state != pending || r.slow || st.slow >= st.g.layout.M || st.candidate() < 0 {
+		if r.state != pending || r.slow || st.candidate() < 0 {
 			continue
 		}
 		if left := delay - time.Since(r.began); left > 0 {
@@ -278,7 +278,6 @@ func (st *gather) hedge(delay time.Duration) (next time.Duration) {
 			continue
 		}
 		r.slow = true
-		st.slow++
 		st.g.f.stats.hedged.Add(1)
 		st.step()
 	}

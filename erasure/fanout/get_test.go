@@ -60,6 +60,30 @@ func TestARangeReadsOnlyItsBlocks(t *testing.T) {
 	}
 }
 
+// TestADegradedRangeReadsEachBlockOnce: where decoding is needed, what is read directly is read so
+// that it serves for decoding too.
+func TestADegradedRangeReadsEachBlockOnce(t *testing.T) {
+	r := newRig(t, 6, nil)
+	data := randomBytes(4*tiny, 1)
+	ref := r.put(r.small(scheme42, len(data)), data)
+	ref.Drives[1] = id.Drive{}
+	before := r.reads()
+	got, err := r.get(ref, tiny-5, tiny+20)
+	if err != nil || !bytes.Equal(got, data[tiny-5:2*tiny+15]) {
+		t.Fatalf("wrong bytes or %v", err)
+	}
+	sum := 0
+	for i, n := range r.reads() {
+		if n -= before[i]; n > 1 {
+			t.Errorf("%d reads of shard %d", n, i)
+		}
+		sum += n
+	}
+	if sum != 4 {
+		t.Errorf("%d reads", sum)
+	}
+}
+
 // TestAMissingDriveIsNotAsked: what is known to be missing costs no delay and no report.
 func TestAMissingDriveIsNotAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -93,6 +93,25 @@ func TestTheBudgetIsFairAndExact(t *testing.T) {
 	})
 }
 
+// TestAWaiterThatIsServedAndLeavesGivesBack: both can happen at once.
+func TestAWaiterThatIsServedAndLeavesGivesBack(t *testing.T) {
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBudget(1)
+			b.force(1)
+			ctx, cancel := context.WithCancel(context.Background())
+			served := make(chan error, 1)
+			go func() { served <- b.acquire(ctx, 1) }()
+			synctest.Wait()
+			b.release(1)
+			cancel()
+			if err := <-served; (err == nil) != (b.inUse() == 1) {
+				t.Fatalf("%v, %d in use", err, b.inUse())
+			}
+		})
+	}
+}
+
 // TestMemoryStaysBelowItsCap runs 64 writes and 64 reads at once through budgets of few stripes,
 // with waits at random, and looks at every read of every body.
 func TestMemoryStaysBelowItsCap(t *testing.T) {

@@ -214,7 +214,7 @@ func (p *put) take(ctx context.Context, n int) (*stripe, error) {
 		if st == nil {
 			// Only a drive that is slower than a quorum of the others counts as lagging.
 			lag.watch(p.lagging())
-			if lag.since() > 0 && p.patience(lag.since()) <= 0 {
+			if lag.on() && p.patience(lag.since()) <= 0 {
 				tail := p.tail()
 				p.abandon(func(s *shard) bool { return s.pos <= tail })
 				st = p.idle(n)

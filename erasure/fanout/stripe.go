@@ -64,7 +64,6 @@ func (s *stripe) fill(src io.Reader, k int, filled func(bytes int)) error {
 			n := copy(s.slices[i], whole[from:])
 			clear(s.slices[i][n:])
 		}
-		clear(s.slices[0][min(s.size, s.dataLen):])
 		filled(s.dataLen)
 		return nil
 	}
