@@ -14,6 +14,7 @@ import (
 	"holdfast/internal/kind"
 	"holdfast/meta"
 	"holdfast/proto/metapb"
+	"holdfast/seal"
 )
 
 // DefaultInlineLimit is the largest (cipher)text in bytes that is kept in the manifest. While
@@ -51,7 +52,7 @@ type Config struct {
 	InlineLimit int
 	// BucketCacheAge bounds how long a bucket's record is believed; 0 means 2 s.
 	BucketCacheAge time.Duration
-	// Rand is crypto/rand.Reader but in tests.
+	// Rand is crypto/rand.Reader, guarded against repeating itself, but in tests.
 	Rand io.Reader
 	// Now is time.Now but in tests.
 	Now    func() time.Time
@@ -72,7 +73,7 @@ func (c *Config) validate() error {
 		c.BucketCacheAge = 2 * time.Second
 	}
 	if c.Rand == nil {
-		c.Rand = rand.Reader
+		c.Rand = seal.Guard(rand.Reader)
 	}
 	if c.Now == nil {
 		c.Now = time.Now
