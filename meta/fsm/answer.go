@@ -121,13 +121,18 @@ func getVersion(r Reader, current []byte, q *metapb.GetVersion) (*metapb.Answer,
 	if !found {
 		return nil, missing
 	}
-	m, err := loadManifest(r, object, sequence)
+	var m *metapb.Manifest
+	if q.WithoutParts {
+		if m, err = loadManifestRecord(r, object, sequence); err == nil {
+			m.Parts = nil
+		}
+	} else {
+		m, err = loadManifest(r, object, sequence)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if q.WithoutParts {
-		m.Parts = nil
-	}
+	m.PartRecords = 0
 	return &metapb.Answer{Manifest: m}, join(r, m.Parts, q.PlaceFrom, q.PlaceTo)
 }
 

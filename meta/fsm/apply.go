@@ -20,6 +20,7 @@ type applier struct {
 	// as other tables have them.
 	current, object []byte
 	batch           int // releaseBatch, but for tests
+	record          int // maxPartBytes, but for tests
 	// releases counts the Release records that this command has written.
 	releases uint32
 }
@@ -33,7 +34,7 @@ func Apply(s Store, group uint32, index uint64, cmd *metapb.Command) (*metapb.Re
 	if index == 0 {
 		return nil, errors.New("fsm: the index of a command begins at 1")
 	}
-	a := applier{s: s, group: group, index: index, cmd: cmd, batch: releaseBatch}
+	a := applier{s: s, group: group, index: index, cmd: cmd, batch: releaseBatch, record: maxPartBytes}
 	return a.apply()
 }
 

@@ -14,6 +14,8 @@ import (
 type census struct {
 	current  map[string]*metapb.Current // by object key
 	versions map[string][]*metapb.Manifest
+	more     map[string][]*metapb.Part // by object key and inverted sequence: parts in further records
+	records  map[string]uint32         // the number of those records
 	index    map[string]map[string]uint64
 	null     map[string]uint64
 	uploads  map[string]string // upload ID → object key
@@ -36,7 +38,7 @@ func decodeAs[M proto.Message](t failer, value []byte, m M) M {
 func takeCensus(t failer, s *MapStore) *census {
 	t.Helper()
 	c := &census{
-		current: map[string]*metapb.Current{}, versions: map[string][]*metapb.Manifest{}, index: map[string]map[string]uint64{},
+		current: map[string]*metapb.Current{}, more: map[string][]*metapb.Part{}, records: map[string]uint32{}, versions: map[string][]*metapb.Manifest{}, index: map[string]map[string]uint64{},
 		null: map[string]uint64{}, uploads: map[string]string{}, parts: map[string][]*metapb.Part{}, data: map[string]*metapb.Placement{},
 		garbage: map[string]*metapb.Garbage{}, repair: map[string]bool{}, closed: map[string]bool{},
 	}
@@ -55,7 +57,20 @@ func takeCensus(t failer, s *MapStore) *census {
 			if m.Sequence != ^binary.BigEndian.Uint64([]byte(inverted)) {
 				t.Fatalf("a manifest of sequence %d is stored under another", m.Sequence)
 			}
+			if m.PartRecords != c.records[k] {
+				t.Fatalf("a manifest has %d further records, says %d", c.records[k], m.PartRecords)
+			}
+			m.Parts = append(m.Parts, c.more[k]...)
+			delete(c.records, k)
 			c.versions[object] = append(c.versions[object], m)
+		case tableParts: // before the manifests, by the order of letters
+			m := decodeAs(t, v, &metapb.Manifest{})
+			name := k[:len(k)-4]
+			if n := binary.BigEndian.Uint32([]byte(k[len(k)-4:])); n != c.records[name] {
+				t.Fatalf("record %d of parts comes after %d", n, c.records[name])
+			}
+			c.records[name]++
+			c.more[name] = append(c.more[name], m.Parts...)
 		case tableIndex:
 			object, version := k[:len(k)-16], k[len(k)-16:]
 			if c.index[object] == nil {
@@ -87,6 +102,9 @@ func takeCensus(t failer, s *MapStore) *census {
 		default:
 			t.Fatalf("a key of no table: %q", it.Key())
 		}
+	}
+	if len(c.records) > 0 {
+		t.Fatalf("%d versions left records of parts behind", len(c.records))
 	}
 	if int(backlogged) != len(c.releases) {
 		t.Fatalf("the backlog says %d, there are %d", backlogged, len(c.releases))
@@ -127,7 +145,7 @@ func (c *census) checkVersions(t failer) {
 		}
 		want := &metapb.Current{VersionId: top.VersionId, Sequence: top.Sequence, Size: top.Size, Etag: top.Etag, ModifiedMs: top.ModifiedMs,
 			DeleteMarker: top.DeleteMarker, Sealed: top.Envelope != nil, StorageClass: top.StorageClass, NullVersion: top.NullVersion,
-			ChecksumAlgorithm: top.GetChecksum().GetAlgorithm(), ChecksumType: top.GetChecksum().GetType(), Inlined: true, Older: len(vs) > 1}
+			ChecksumAlgorithm: top.GetChecksum().GetAlgorithm(), ChecksumType: top.GetChecksum().GetType(), Inlined: top.PartRecords == 0, Older: len(vs) > 1}
 		for _, p := range top.Parts {
 			want.Inlined = want.Inlined && len(p.DataId) == 0
 		}

@@ -55,7 +55,7 @@ func (a *applier) completeUpload(c *metapb.CompleteUpload) (*metapb.Result, erro
 	if err := a.consumeUpload(c.UploadId, stored, kept); err != nil {
 		return nil, err
 	}
-	m.Parts = nil
+	m.Parts, m.PartRecords = nil, 0
 	_, err = a.workOff()
 	return &metapb.Result{Manifest: m}, err
 }
@@ -170,6 +170,6 @@ func (a *applier) completedBefore(cur *metapb.Current, c *metapb.CompleteUpload)
 	if !slices.EqualFunc(m.Parts, c.Parts, same) {
 		return nil, errNoSuchUpload
 	}
-	m.Parts = nil
+	m.Parts, m.PartRecords = nil, 0
 	return &metapb.Result{Manifest: m}, nil
 }

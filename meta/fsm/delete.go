@@ -43,7 +43,7 @@ func (a *applier) deleteAddressed(cur *metapb.Current, c *metapb.DeleteVersion) 
 	}
 	target := cur
 	if sequence != cur.Sequence {
-		m, err := loadManifest(a.s, a.object, sequence)
+		m, err := loadManifestRecord(a.s, a.object, sequence)
 		if err != nil {
 			return nil, err
 		}
@@ -110,7 +110,7 @@ func (a *applier) remove(cur, target *metapb.Current) error {
 			return damaged("there is no version below the current one", nil)
 		}
 	}
-	if err := a.dropVersion(target.Sequence, !target.Inlined); err != nil {
+	if err := a.dropVersion(target, false); err != nil {
 		return err
 	}
 	if next == nil {
@@ -127,7 +127,7 @@ func (a *applier) removeBuried(cur, target *metapb.Current) error {
 	if err != nil {
 		return err
 	}
-	if err := a.dropVersion(target.Sequence, !target.Inlined); err != nil {
+	if err := a.dropVersion(target, false); err != nil {
 		return err
 	}
 	if err := a.exhume(briefManifest(target)); err != nil {

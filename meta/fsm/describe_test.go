@@ -46,6 +46,9 @@ func describeManifest(m *metapb.Manifest) string {
 	for _, p := range m.Parts {
 		out += " " + describePart(p)
 	}
+	if m.PartRecords > 0 {
+		out += fmt.Sprintf(" and %d records", m.PartRecords)
+	}
 	return out
 }
 
@@ -167,6 +170,15 @@ func describeRecord(table byte, k, v []byte) string {
 		parse(m)
 		key, rest := object()
 		return fmt.Sprintf("%s %d: %s", key, ^binary.BigEndian.Uint64(rest), describeManifest(m))
+	case tableParts:
+		m := &metapb.Manifest{}
+		parse(m)
+		key, rest := object()
+		out := fmt.Sprintf("%s %d.%d:", key, ^binary.BigEndian.Uint64(rest), binary.BigEndian.Uint32(rest[8:]))
+		for _, p := range m.Parts {
+			out += " " + describePart(p)
+		}
+		return out
 	case tableIndex:
 		key, rest := object()
 		return fmt.Sprintf("%s %s: %d", key, nameOf(rest), binary.BigEndian.Uint64(v))

@@ -22,6 +22,7 @@
 //	+-----+--------+-----+----------------------+---------------------------------------------+
 //	| 'c' | BUCKET | KEY |                      | Current: all that a LIST needs              |
 //	| 'v' | BUCKET | KEY | ^sequence (8)        | Manifest, parts as stored; newest first     |
+//	| 'm' | BUCKET | KEY | ^sequence (8) n (4)  | Manifest: more parts of that version        |
 //	| 'i' | BUCKET | KEY | version ID (16)      | sequence (8); only versions below the top   |
 //	| 'n' | BUCKET | KEY |                      | sequence (8) of the null version, if below  |
 //	| 'u' | BUCKET | KEY | upload ID (16)       | Upload                                      |
@@ -41,7 +42,8 @@
 //	| 'C' |                                     | Cluster                                     |
 //	+-----+-------------------------------------+---------------------------------------------+
 //
-// A part as stored has no placement (queries join it from 'd') and no stream ID if that is the
+// No value is larger than 320 KiB: parts beyond 256 KiB go into 'm' records, whose number the
+// manifest says (part_records). A part as stored has no placement (queries join it from 'd') and no stream ID if that is the
 // data ID. A version on top has neither 'i' nor 'n': the fresh key of the common case is two
 // records, and replacing it reads one.
 //

@@ -32,6 +32,47 @@ func encodeManifest(m *metapb.Manifest) ([]byte, error) {
 	return appendMap(appendMap(b, fieldHeaders, headers), fieldMetadata, metadata), nil
 }
 
+// encodeVersion is what a manifest is stored as: its own record, and more with the parts that
+// would make one larger than about limit bytes. It sets m.PartRecords.
+func encodeVersion(m *metapb.Manifest, limit int) (values [][]byte, err error) {
+	groups := splitParts(m.Parts, limit)
+	all := m.Parts
+	m.Parts, m.PartRecords = groups[0], uint32(len(groups)-1)
+	first, err := encodeManifest(m)
+	m.Parts = all
+	if err != nil {
+		return nil, err
+	}
+	values, size := append(make([][]byte, 0, len(groups)), first), len(first)
+	for _, g := range groups[1:] {
+		b, err := encode(&metapb.Manifest{Parts: g})
+		if err != nil {
+			return nil, err
+		}
+		values, size = append(values, b), size+len(b)
+	}
+	if size > maxManifest {
+		return nil, errManifestTooLarge
+	}
+	return values, nil
+}
+
+// splitParts cuts parts into at least one group of at most limit bytes, or one part.
+func splitParts(parts []*metapb.Part, limit int) (groups [][]*metapb.Part) {
+	begin, size := 0, 0
+	if len(parts) > 1 {
+		for i, p := range parts {
+			n := 1 + protowire.SizeBytes(proto.Size(p))
+			if size+n > limit && i > begin {
+				groups = append(groups, parts[begin:i])
+				begin, size = i, 0
+			}
+			size += n
+		}
+	}
+	return append(groups, parts[begin:])
+}
+
 // entrySize is the length of a map's entry without its tag and length: both fields have tags of
 // one byte.
 func entrySize(k, v string) int {

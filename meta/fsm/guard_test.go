@@ -122,7 +122,10 @@ func (i *guardIterator) Close() { i.s.open = false; i.s.spoil() }
 func (s *guardStore) apply(batch int, index uint64, cmd *metapb.Command) *metapb.Result {
 	s.t.Helper()
 	s.writes = 0
-	a := applier{s: s, group: 1, index: index, cmd: cmd, batch: batch}
+	a := applier{s: s, group: 1, index: index, cmd: cmd, batch: batch, record: maxPartBytes}
+	if batch < releaseBatch {
+		a.record = 100 * batch // about as many parts in one record
+	}
 	res, err := a.apply()
 	if err != nil {
 		s.t.Fatalf("apply %d %v: %v", index, cmd, err)

@@ -12,6 +12,7 @@ import (
 const (
 	tableCurrent   = 'c' // bucket, key → Current
 	tableVersion   = 'v' // bucket, key, inverted sequence → Manifest
+	tableParts     = 'm' // bucket, key, inverted sequence, number → Manifest with parts only
 	tableIndex     = 'i' // bucket, key, version ID → sequence, of versions below the current one
 	tableNull      = 'n' // bucket, key → sequence of the null version, when it is below the current one
 	tableUpload    = 'u' // bucket, key, upload ID → Upload
@@ -102,6 +103,13 @@ func versionKey(object []byte, sequence uint64) []byte {
 	b := make([]byte, 0, 1+len(object)+sequenceLen)
 	b = append(append(b, tableVersion), object...)
 	return binary.BigEndian.AppendUint64(b, ^sequence)
+}
+
+// partsKey is that of the n-th further record of a version's parts.
+func partsKey(object []byte, sequence uint64, n uint32) []byte {
+	b := make([]byte, 0, 1+len(object)+sequenceLen+4)
+	b = append(append(b, tableParts), object...)
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, ^sequence), n)
 }
 
 func partKey(upload []byte, number uint32) []byte {

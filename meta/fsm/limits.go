@@ -10,7 +10,8 @@ const (
 	maxShards     = 32                // k+m
 	maxInline     = 64 << 10          // bytes of an inlined part: far above what a front inlines
 	maxDetails    = 32 << 10          // bytes of a manifest or upload besides its parts
-	maxManifest   = 2150 << 10        // bytes of a manifest: see TestNoCommandOutgrowsATransaction
+	maxManifest   = 2150 << 10        // bytes of a version in all its records: see TestNoCommandOutgrowsATransaction
+	maxPartBytes  = 256 << 10         // bytes of parts in one record: Badger keeps values below 1 MiB in its tables
 	maxNewParts   = 1000              // parts with new data in one PutVersion (an object put at once has one)
 	maxShared     = 2048              // parts that a version may share without replacing the lender
 	maxIDs        = 10_000            // data IDs in one Ack, Queue or GetData

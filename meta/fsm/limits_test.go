@@ -15,18 +15,20 @@ import (
 // version, and a prefix that the replica puts before each key.
 type meteredStore struct {
 	*MapStore
-	entries, bytes int
+	entries, bytes, value int
 }
 
 const (
 	entryOverhead  = 12 + 12             // Badger's estimate, and the replica's prefix
 	badgerMaxBytes = 16 << 20 * 15 / 100 // of a transaction with memtables of 16 MiB
+	badgerMaxValue = 1 << 20             // larger ones leave the tables
 	badgerMaxCount = badgerMaxBytes / 96
 )
 
 func (s *meteredStore) add(k, v []byte) {
 	s.entries++
 	s.bytes += len(k) + len(v) + entryOverhead
+	s.value = max(s.value, len(v))
 }
 func (s *meteredStore) Set(k, v []byte) error { s.add(k, v); return s.MapStore.Set(k, v) }
 func (s *meteredStore) Delete(k []byte) error { s.add(k, nil); return s.MapStore.Delete(k) }
@@ -141,7 +143,10 @@ func TestNoCommandOutgrowsATransaction(t *testing.T) {
 	if len(c.data)+len(c.uploads)+len(c.parts)+len(c.versions) != 0 {
 		t.Fatalf("data %d, uploads %d, parts %d, versions %d are left", len(c.data), len(c.uploads), len(c.parts), len(c.versions))
 	}
-	t.Logf("the largest command wrote %d bytes of %d", worst, badgerMaxBytes)
+	if s.value >= badgerMaxValue/2 {
+		t.Fatalf("a value of %d bytes", s.value)
+	}
+	t.Logf("the largest command wrote %d bytes of %d, the largest value was %d", worst, badgerMaxBytes, s.value)
 }
 
 // TestOutOfRangeIsRefused: a command beyond the limits gets an answer, not an effect.

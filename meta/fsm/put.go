@@ -52,7 +52,7 @@ func (a *applier) putVersion(c *metapb.PutVersion) (*metapb.Result, error) {
 	if err := a.place(cur, &w, c.Versioning); err != nil {
 		return nil, err
 	}
-	rec.Parts = nil
+	rec.Parts, rec.PartRecords = nil, 0
 	if w.inlined && (cur == nil || cur.Inlined) {
 		return &metapb.Result{Manifest: rec}, nil // the hot path does not ask for a backlog
 	}
@@ -78,11 +78,11 @@ func (a *applier) stored(cur *metapb.Current, version []byte, v metapb.Versionin
 	if err != nil || !ok {
 		return nil, err
 	}
-	m, err := loadManifest(a.s, a.object, sequence)
+	m, err := loadManifestRecord(a.s, a.object, sequence)
 	if err != nil {
 		return nil, err
 	}
-	m.Parts = nil
+	m.Parts, m.PartRecords = nil, 0
 	return &metapb.Result{Manifest: m, DeleteMarker: m.DeleteMarker, Found: m.DeleteMarker}, nil
 }
 

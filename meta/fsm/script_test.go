@@ -212,7 +212,10 @@ func (r *script) line(line string) string {
 		if w.num("batch") > 0 {
 			batch = int(w.num("batch"))
 		}
-		a := applier{s: r.s, group: r.group, index: r.index, cmd: cmd, batch: batch}
+		a := applier{s: r.s, group: r.group, index: r.index, cmd: cmd, batch: batch, record: maxPartBytes}
+		if n := w.num("record"); n > 0 {
+			a.record = int(n)
+		}
 		r.s.writes = 0
 		res, err := a.apply()
 		if err != nil {

@@ -27,8 +27,29 @@ func loadCurrent(r Reader, key []byte) (*metapb.Current, error) {
 	return c, nil
 }
 
-// loadManifest reads a version that another record names.
+// loadManifest reads a version that another record names, with all its parts.
 func loadManifest(r Reader, object []byte, sequence uint64) (*metapb.Manifest, error) {
+	m, err := loadManifestRecord(r, object, sequence)
+	if err != nil {
+		return nil, err
+	}
+	for n := range m.PartRecords {
+		more := &metapb.Manifest{}
+		ok, err := load(r, partsKey(object, sequence, n), "parts of a manifest", more)
+		if err != nil {
+			return nil, err
+		}
+		if !ok || len(more.Parts) == 0 {
+			return nil, damaged(fmt.Sprintf("parts %d of manifest %d are missing", n, sequence), nil)
+		}
+		m.Parts = append(m.Parts, more.Parts...)
+	}
+	restore(m.Parts...)
+	return m, nil
+}
+
+// loadManifestRecord is loadManifest without the parts in records of their own.
+func loadManifestRecord(r Reader, object []byte, sequence uint64) (*metapb.Manifest, error) {
 	m := &metapb.Manifest{}
 	ok, err := load(r, versionKey(object, sequence), "manifest", m)
 	if err != nil {
@@ -37,7 +58,6 @@ func loadManifest(r Reader, object []byte, sequence uint64) (*metapb.Manifest, e
 	if !ok {
 		return nil, damaged(fmt.Sprintf("manifest %d is missing", sequence), nil)
 	}
-	restore(m.Parts...)
 	return m, nil
 }
 
@@ -83,7 +103,7 @@ func findNull(r Reader, object []byte, cur *metapb.Current) (uint64, bool, error
 
 // currentOf is the compact record of a manifest.
 func currentOf(m *metapb.Manifest, older bool) *metapb.Current {
-	inlined := true
+	inlined := m.PartRecords == 0
 	for _, p := range m.Parts {
 		if len(p.DataId) > 0 {
 			inlined = false
@@ -125,12 +145,9 @@ func (a *applier) place(cur *metapb.Current, w *write, v metapb.Versioning) erro
 	m := w.m
 	m.Sequence = a.index
 	m.NullVersion = v != metapb.Versioning_ENABLED
-	value, err := encodeManifest(m)
+	values, err := encodeVersion(m, a.record)
 	if err != nil {
 		return err
-	}
-	if len(value) > maxManifest {
-		return errManifestTooLarge
 	}
 	for _, p := range w.add {
 		if err := a.addData(p.DataId, p.Placement); err != nil {
@@ -146,8 +163,13 @@ func (a *applier) place(cur *metapb.Current, w *write, v metapb.Versioning) erro
 	if err != nil {
 		return err
 	}
-	if err := a.s.Set(versionKey(a.object, a.index), value); err != nil {
+	if err := a.s.Set(versionKey(a.object, a.index), values[0]); err != nil {
 		return err
+	}
+	for n, v := range values[1:] {
+		if err := a.s.Set(partsKey(a.object, a.index, uint32(n)), v); err != nil {
+			return err
+		}
 	}
 	c := currentOf(m, older)
 	w.inlined = c.Inlined
@@ -161,7 +183,7 @@ func (a *applier) yield(cur *metapb.Current, null, keepData bool) (older bool, e
 		return false, nil
 	}
 	if null && cur.NullVersion {
-		return cur.Older, a.dropVersion(cur.Sequence, !cur.Inlined && !keepData)
+		return cur.Older, a.dropVersion(cur, keepData)
 	}
 	if null {
 		if err := a.dropBuriedNull(cur, keepData); err != nil {
@@ -193,18 +215,26 @@ func (a *applier) exhume(m *metapb.Manifest) error {
 	return a.s.Delete(tableKey(tableNull, a.object))
 }
 
-// dropVersion removes a manifest, and the references of its parts if told so.
-func (a *applier) dropVersion(sequence uint64, releaseData bool) error {
-	if releaseData {
-		m, err := loadManifest(a.s, a.object, sequence)
+// dropVersion removes the records of a version, and the references of its parts unless they live
+// on in another.
+func (a *applier) dropVersion(c *metapb.Current, keepData bool) error {
+	if !c.Inlined {
+		m, err := loadManifest(a.s, a.object, c.Sequence)
 		if err != nil {
 			return err
 		}
-		if err := a.release(dataOf(m)); err != nil {
-			return err
+		for n := range m.PartRecords {
+			if err := a.s.Delete(partsKey(a.object, c.Sequence, n)); err != nil {
+				return err
+			}
+		}
+		if !keepData {
+			if err := a.release(dataOf(m)); err != nil {
+				return err
+			}
 		}
 	}
-	return a.s.Delete(versionKey(a.object, sequence))
+	return a.s.Delete(versionKey(a.object, c.Sequence))
 }
 
 // dropBuriedNull removes the null version below cur, which is not null, if there is one.
@@ -213,19 +243,14 @@ func (a *applier) dropBuriedNull(cur *metapb.Current, keepData bool) error {
 	if err != nil || !ok {
 		return err
 	}
-	m, err := loadManifest(a.s, a.object, sequence)
+	m, err := loadManifestRecord(a.s, a.object, sequence)
 	if err != nil {
 		return err
-	}
-	if !keepData {
-		if err := a.release(dataOf(m)); err != nil {
-			return err
-		}
 	}
 	if err := a.exhume(m); err != nil {
 		return err
 	}
-	return a.s.Delete(versionKey(a.object, sequence))
+	return a.dropVersion(currentOf(m, false), keepData)
 }
 
 // below reads the newest version under a sequence, nil if there is none, and whether there are

@@ -686,7 +686,8 @@ type Manifest struct {
 	StorageClass  string                 `protobuf:"bytes,12,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
 	Tags          string                 `protobuf:"bytes,13,opt,name=tags,proto3" json:"tags,omitempty"` // URL-encoded, as in x-amz-tagging
 	Multipart     bool                   `protobuf:"varint,14,opt,name=multipart,proto3" json:"multipart,omitempty"`
-	Sequence      uint64                 `protobuf:"varint,15,opt,name=sequence,proto3" json:"sequence,omitempty"` // commit order within the group; set by apply
+	Sequence      uint64                 `protobuf:"varint,15,opt,name=sequence,proto3" json:"sequence,omitempty"`                          // commit order within the group; set by apply
+	PartRecords   uint32                 `protobuf:"varint,16,opt,name=part_records,json=partRecords,proto3" json:"part_records,omitempty"` // stored only: further records, which hold the parts that did not fit
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -822,6 +823,13 @@ func (x *Manifest) GetMultipart() bool {
 func (x *Manifest) GetSequence() uint64 {
 	if x != nil {
 		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Manifest) GetPartRecords() uint32 {
+	if x != nil {
+		return x.PartRecords
 	}
 	return 0
 }
@@ -2748,7 +2756,7 @@ type Current struct {
 	ChecksumAlgorithm Checksum_Algorithm     `protobuf:"varint,9,opt,name=checksum_algorithm,json=checksumAlgorithm,proto3,enum=holdfast.meta.v1.Checksum_Algorithm" json:"checksum_algorithm,omitempty"`
 	ChecksumType      Checksum_Type          `protobuf:"varint,10,opt,name=checksum_type,json=checksumType,proto3,enum=holdfast.meta.v1.Checksum_Type" json:"checksum_type,omitempty"`
 	NullVersion       bool                   `protobuf:"varint,11,opt,name=null_version,json=nullVersion,proto3" json:"null_version,omitempty"`
-	Inlined           bool                   `protobuf:"varint,12,opt,name=inlined,proto3" json:"inlined,omitempty"` // no part has a data record
+	Inlined           bool                   `protobuf:"varint,12,opt,name=inlined,proto3" json:"inlined,omitempty"` // no part has a data record, and all parts are in the manifest's record
 	Older             bool                   `protobuf:"varint,13,opt,name=older,proto3" json:"older,omitempty"`     // the key has other versions below this one
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -4321,7 +4329,7 @@ const file_meta_proto_rawDesc = "" +
 	"\vmodified_ms\x18\t \x01(\x03R\n" +
 	"modifiedMs\x129\n" +
 	"\tplacement\x18\n" +
-	" \x01(\v2\x1b.holdfast.meta.v1.PlacementR\tplacement\"\xcd\x05\n" +
+	" \x01(\v2\x1b.holdfast.meta.v1.PlacementR\tplacement\"\xf0\x05\n" +
 	"\bManifest\x12\x1d\n" +
 	"\n" +
 	"version_id\x18\x01 \x01(\fR\tversionId\x12!\n" +
@@ -4340,7 +4348,8 @@ const file_meta_proto_rawDesc = "" +
 	"\rstorage_class\x18\f \x01(\tR\fstorageClass\x12\x12\n" +
 	"\x04tags\x18\r \x01(\tR\x04tags\x12\x1c\n" +
 	"\tmultipart\x18\x0e \x01(\bR\tmultipart\x12\x1a\n" +
-	"\bsequence\x18\x0f \x01(\x04R\bsequence\x1a:\n" +
+	"\bsequence\x18\x0f \x01(\x04R\bsequence\x12!\n" +
+	"\fpart_records\x18\x10 \x01(\rR\vpartRecords\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
