@@ -3,7 +3,6 @@ package tidy
 import (
 	"go/ast"
 	"slices"
-	"strings"
 	"testing"
 )
 
@@ -27,29 +26,49 @@ func TestPurePackagesReadNoClock(t *testing.T) {
 }
 
 // TestNothingSleepsToWait: a test that sleeps is slow on a fast machine and wrong on a slow one.
+// What may sleep: a loop that asks again, a line whose comment says what the sleep plays (a slow
+// drive, the time between two faults), and packages that test in the fake time of synctest.
 func TestNothingSleepsToWait(t *testing.T) {
-	for _, s := range sources(t) {
-		if !s.test {
-			continue
-		}
-		for _, d := range s.file.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && polls(f.Name.Name) {
-				continue
+	all := sources(t)
+	var fake []string // directories
+	for _, s := range all {
+		for _, i := range s.file.Imports {
+			if i.Path.Value == `"testing/synctest"` {
+				fake = append(fake, s.dir)
 			}
-			ast.Inspect(d, func(n ast.Node) bool {
-				if called(n, "time", "Sleep") {
-					t.Errorf("%s sleeps; wait for what is to happen: on a channel, or in a function wait…, eventually… or poll… that asks again until a deadline", s.at(n))
-				}
-				return true
-			})
 		}
 	}
-}
-
-// polls reports whether a function's name says that it asks again until a deadline.
-func polls(name string) bool {
-	name = strings.ToLower(name)
-	return strings.HasPrefix(name, "wait") || strings.HasPrefix(name, "eventually") || strings.HasPrefix(name, "poll")
+	for _, s := range all {
+		if !s.test || slices.ContainsFunc(fake, func(d string) bool { return under(s.dir, d) }) {
+			continue
+		}
+		explained := map[int]bool{}
+		for _, c := range s.file.Comments {
+			explained[s.fset.Position(c.Pos()).Line] = true
+		}
+		loops := 0
+		var visit func(n ast.Node) bool
+		visit = func(n ast.Node) bool {
+			var body *ast.BlockStmt
+			switch loop := n.(type) {
+			case *ast.ForStmt:
+				body = loop.Body
+			case *ast.RangeStmt:
+				body = loop.Body
+			}
+			if body != nil {
+				loops++
+				ast.Inspect(body, visit)
+				loops--
+				return false
+			}
+			if called(n, "time", "Sleep") && loops == 0 && !explained[s.fset.Position(n.Pos()).Line] {
+				t.Errorf("%s sleeps to wait: wait for what is to happen, on a channel or in a loop that asks again; or say in a comment on the line what the sleep plays", s.at(n))
+			}
+			return true
+		}
+		ast.Inspect(s.file, visit)
+	}
 }
 
 // called reports whether n is pkg.name.
