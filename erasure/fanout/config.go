@@ -21,10 +21,16 @@ type Drives interface {
 // Config is what a Fanout is made of.
 type Config struct {
 	Drives Drives
-	// MaxPutBytes and MaxGetBytes bound the block buffers of all writes and of all reads; the
-	// default is 96 stripes of 4+2 each: more brought no speed with 64 clients. They are two,
-	// because a copy holds some of one while it waits for the other.
+	// MaxPutBytes and MaxGetBytes bound the block buffers of all writes and of all reads: how many
+	// requests can be under way. Default 512 MiB each, some 340 writes of 4+2. They are two because
+	// a copy holds some of one while it waits for the other.
 	MaxPutBytes, MaxGetBytes int64
+	// AheadBytes is the use of either up to which a request may have more than one stripe in flight.
+	// Default 96 stripes of 4+2: more brought no speed with 64 clients.
+	AheadBytes int64
+	// StallAfter is how long a reader may take for a stripe before its read gives up its memory for
+	// others and goes on in small pieces. Default 1 s.
+	StallAfter time.Duration
 	// StripesInFlight of one write: while one is written the next is read. Default 2.
 	StripesInFlight int
 	// Grace is how long a write waits for slow drives once enough shards are durable; GraceShare
@@ -44,7 +50,10 @@ type Config struct {
 	Logger   *slog.Logger
 }
 
-const defaultMaxBytes = 96 * 6 * 65 * node.BlockAlign // 96 stripes of six blocks of 65 pages
+const (
+	defaultMaxBytes   = 512 << 20
+	defaultAheadBytes = 96 * 6 * 65 * node.BlockAlign // 96 stripes of six blocks of 65 pages
+)
 
 func (c *Config) validate() error {
 	if c.Drives == nil {
@@ -52,6 +61,8 @@ func (c *Config) validate() error {
 	}
 	setDefault(&c.MaxPutBytes, defaultMaxBytes)
 	setDefault(&c.MaxGetBytes, defaultMaxBytes)
+	setDefault(&c.AheadBytes, defaultAheadBytes)
+	setDefault(&c.StallAfter, time.Second)
 	setDefault(&c.StripesInFlight, 2)
 	setDefault(&c.Grace, 500*time.Millisecond)
 	setDefault(&c.GraceShare, 0.5)
@@ -86,8 +97,10 @@ type Fanout struct {
 	shells sync.Pool // *stripe without buffers
 	puts   *budget
 	gets   *budget
-	health health
-	stats  counters
+	// stalled counts what readers hold that have stalled; each has one block.
+	stalled *budget
+	health  health
+	stats   counters
 	// background are goroutines that outlive their request because a drive holds them.
 	background sync.WaitGroup
 }
@@ -97,7 +110,7 @@ func New(cfg Config) (*Fanout, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	f := &Fanout{cfg: cfg, puts: newBudget(cfg.MaxPutBytes), gets: newBudget(cfg.MaxGetBytes)}
+	f := &Fanout{cfg: cfg, puts: newBudget(cfg.MaxPutBytes, cfg.AheadBytes), gets: newBudget(cfg.MaxGetBytes, cfg.AheadBytes), stalled: newBudget(0, 0)}
 	f.shells.New = func() any { return new(stripe) }
 	f.health.first = cfg.HedgeFirst
 	return f, nil

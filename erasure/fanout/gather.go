@@ -74,27 +74,27 @@ func (st *gather) buffer(size int) buffer {
 	class := classFor(size)
 	b := buffer{block: st.g.f.blocks.get(class)}
 	if st.left -= classBytes(class); st.left < 0 {
-		b.charge(st.g)
+		b.charge(st.g.budget)
 	}
 	return b
 }
 
-// buffer is a block and whether it is charged by itself.
+// buffer is a block and the budget it is charged to by itself, if any.
 type buffer struct {
 	*block
-	charged bool
+	charged *budget
 }
 
-func (b *buffer) charge(g *get) {
-	if !b.charged {
-		b.charged = true
-		g.f.gets.force(classBytes(b.class))
+func (b *buffer) charge(to *budget) {
+	if b.charged == nil {
+		b.charged = to
+		to.force(classBytes(b.class))
 	}
 }
 
 func (b *buffer) free(g *get) {
-	if b.charged {
-		g.f.gets.release(classBytes(b.class))
+	if b.charged != nil {
+		b.charged.release(classBytes(b.class))
 	}
 	g.f.blocks.put(b.block)
 	*b = buffer{}
@@ -344,20 +344,29 @@ func (st *gather) decode(blocks [][]byte, missing []bool) error {
 
 // release frees the buffers; those of reads still under way are freed when they end.
 func (st *gather) release() {
+	st.g.mu.Lock()
+	st.releaseBut(-1)
+	st.g.mu.Unlock()
+}
+
+// releaseBut frees all buffers but the one that out[keep] lies in.
+func (st *gather) releaseBut(keep int) {
 	g := st.g
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, r := range st.reads {
-		if r.state == pending {
+	reads := st.reads
+	st.reads = reads[:0]
+	for _, r := range reads {
+		switch {
+		case r.state == pending:
 			r.gone = true
-			r.buf.charge(g) // what was granted goes to the next stripe
-		} else {
+			r.buf.charge(g.budget) // what was granted goes to the next stripe
+		case r.shard == keep && r.state == arrived && st.own[keep].block == nil:
+			st.reads = append(st.reads, r)
+		default:
 			r.buf.free(g)
 		}
 	}
-	st.reads = nil
 	for i := range st.own {
-		if st.own[i].block != nil {
+		if i != keep && st.own[i].block != nil {
 			st.own[i].free(g)
 		}
 	}

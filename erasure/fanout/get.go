@@ -19,10 +19,16 @@ type get struct {
 	wake   chan struct{}
 	timer  *time.Timer
 	delay  time.Duration // before spares are asked
-	room   int64         // bytes granted for one stripe
 
-	mu     sync.Mutex
-	shards []source
+	mu      sync.Mutex
+	shards  []source
+	budget  *budget // that buffers are charged to
+	room    int64   // bytes granted for one stripe
+	granted int64   // bytes granted in all
+	cur     *gather // what the sink gets now
+	next    *gather // what is fetched meanwhile; or nil
+	lent    int     // data block that the sink has; -1 when it has none
+	stalled bool    // the sink took too long: cur and next are gone but for what it has
 }
 
 // Get reads bytes [off, off+n) of the data and hands them to sink in order, in pieces of up to a
@@ -45,24 +51,25 @@ func (f *Fanout) Get(ctx context.Context, ref Ref, off, n int64, sink func(b []b
 	}
 	defer stop()
 	g.weigh()
-	first, last := g.layout.Stripe(off), g.layout.Stripe(off+n-1)
-	plan := func(st *gather) {
+	for pos, end := off, off+n; pos < end; {
+		if pos, err = g.stream(ctx, pos, end, sink); err == nil || err != errStalled {
+			return err
+		}
+		if pos, err = g.trickle(ctx, pos, end, sink); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plan wants the range [off, end) of the data.
+func (g *get) plan(off, end int64) func(*gather) {
+	return func(st *gather) {
 		for i := range g.layout.K {
-			from, to := g.layout.Span(st.n, i, off, off+n)
+			from, to := g.layout.Span(st.n, i, off, end)
 			st.want[i] = span{from, to}
 		}
 	}
-	return g.each(ctx, first, last, plan, func(st *gather) error {
-		for i := range g.layout.K {
-			if len(st.out[i]) == 0 {
-				continue
-			}
-			if err := sink(st.out[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 func (f *Fanout) newGet(ctx context.Context, ref Ref) (*get, func(), error) {
@@ -70,7 +77,7 @@ func (f *Fanout) newGet(ctx context.Context, ref Ref) (*get, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	g := &get{f: f, ref: ref, layout: ref.Layout, codec: codec, wake: make(chan struct{}, 1), delay: f.cfg.HedgeFirst}
+	g := &get{f: f, ref: ref, layout: ref.Layout, codec: codec, wake: make(chan struct{}, 1), delay: f.cfg.HedgeFirst, budget: f.gets, lent: -1}
 	ctx, cancel := context.WithCancel(ctx)
 	g.ctx = ctx
 	g.open()
@@ -86,29 +93,37 @@ func (f *Fanout) newGet(ctx context.Context, ref Ref) (*get, func(), error) {
 // the first stripe is waited for; a second one is in flight only while there is memory to spare,
 // so that a read that has begun never waits for another one to end.
 func (g *get) each(ctx context.Context, first, last int, plan func(*gather), use func(*gather) error) error {
-	cur, next := g.prepare(first, plan), (*gather)(nil)
-	g.room = cur.bytes()
+	cur := g.prepare(first, plan)
+	room := cur.bytes()
 	if last > first {
-		g.room = max(g.room, g.prepare(first+1, plan).bytes())
+		room = max(room, g.prepare(first+1, plan).bytes())
 	}
-	if err := g.f.gets.acquire(ctx, g.room); err != nil {
+	if err := g.reserve(ctx, room); err != nil {
 		return err
 	}
-	granted := g.room
-	defer func() { g.f.gets.release(granted) }()
+	defer g.giveBack()
 	g.begin(cur)
-	for n := first; ; n++ {
+	for n, ahead := first, false; ; n++ {
 		if err := g.await(ctx, cur); err != nil {
 			cur.release()
 			return err
 		}
-		if n < last && (granted > g.room || g.f.gets.try(g.room)) {
-			granted = 2 * g.room
+		var next *gather
+		if n < last && (ahead || g.f.gets.try(room)) {
 			next = g.prepare(n+1, plan)
-			g.begin(next)
+			g.mu.Lock()
+			if !ahead {
+				ahead = true
+				g.granted += room
+			}
+			next.start()
+			g.mu.Unlock()
 		}
 		err := cur.settle()
 		if err == nil {
+			g.mu.Lock()
+			g.cur, g.next = cur, next
+			g.mu.Unlock()
 			err = use(cur)
 		}
 		cur.release()
@@ -122,8 +137,33 @@ func (g *get) each(ctx context.Context, first, last int, plan func(*gather), use
 			next = g.prepare(n+1, plan)
 			g.begin(next)
 		}
-		cur, next = next, nil
+		cur = next
 	}
+}
+
+// reserve waits for the memory of one stripe.
+func (g *get) reserve(ctx context.Context, room int64) error {
+	g.mu.Lock()
+	granted := g.granted
+	g.room = room
+	g.mu.Unlock()
+	if granted >= room {
+		return nil
+	}
+	if err := g.f.gets.acquire(ctx, room-granted); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	g.granted = room
+	g.mu.Unlock()
+	return nil
+}
+
+func (g *get) giveBack() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.f.gets.release(g.granted)
+	g.granted = 0
 }
 
 func (g *get) prepare(n int, plan func(*gather)) *gather {

@@ -50,7 +50,8 @@ func (p *blockPool) put(b *block) { p.pools[b.class].Put(b) }
 // small requests do not starve large ones.
 type budget struct {
 	mu    sync.Mutex
-	limit int64
+	limit int64 // for who must have something
+	ahead int64 // for who would like more
 	used  int64
 	queue list.List // of *waiter
 }
@@ -60,7 +61,7 @@ type waiter struct {
 	ready chan struct{}
 }
 
-func newBudget(limit int64) *budget { return &budget{limit: limit} }
+func newBudget(limit, ahead int64) *budget { return &budget{limit: limit, ahead: min(limit, ahead)} }
 
 // acquire waits until n bytes are free. A request larger than the whole budget waits for all of it.
 func (b *budget) acquire(ctx context.Context, n int64) error {
@@ -90,11 +91,11 @@ func (b *budget) acquire(ctx context.Context, n int64) error {
 	return kind.Wrap(kind.Canceled, ctx.Err(), "fanout: waiting for memory")
 }
 
-// try takes n bytes if they are free and nobody waits.
+// try takes n bytes if nobody waits and the use stays in the part for those who want more.
 func (b *budget) try(n int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.queue.Len() > 0 || b.used+n > b.limit {
+	if b.queue.Len() > 0 || b.used+n > b.ahead {
 		return false
 	}
 	b.used += n

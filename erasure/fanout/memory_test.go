@@ -47,7 +47,7 @@ func TestEveryBlockSizeHasABuffer(t *testing.T) {
 // waiters leave.
 func TestTheBudgetIsFairAndExact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(10)
+		b := newBudget(10, 10)
 		ctx, cancel := context.WithCancel(context.Background())
 		if err := b.acquire(ctx, 10); err != nil || b.try(1) {
 			t.Fatal("not exact")
@@ -97,7 +97,7 @@ func TestTheBudgetIsFairAndExact(t *testing.T) {
 func TestAWaiterThatIsServedAndLeavesGivesBack(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
-			b := newBudget(1)
+			b := newBudget(1, 1)
 			b.force(1)
 			ctx, cancel := context.WithCancel(context.Background())
 			served := make(chan error, 1)
@@ -175,8 +175,8 @@ func (w *watched) Read(p []byte) (int, error) {
 	return w.Reader.Read(p)
 }
 
-// TestCopiesDoNotDeadlock: copies read by Get what they write by Put; with room
-// for one stripe of each, many of them still end.
+// TestCopiesDoNotDeadlock: a copy reads by Get what it writes by Put. With room for one stripe of
+// each, and reads that begin before their write has any, all of them end.
 func TestCopiesDoNotDeadlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		class := classBytes(classFor(tiny))
@@ -188,20 +188,18 @@ func TestCopiesDoNotDeadlock(t *testing.T) {
 			spec := r.small(scheme42, len(data))
 			wg.Go(func() {
 				pr, pw := io.Pipe()
-				var once sync.Once
-				start := func() {
-					once.Do(func() {
-						go func() {
-							pw.CloseWithError(r.f.Get(context.Background(), src, 0, spec.Length, func(b []byte) error {
-								_, err := pw.Write(b)
-								return err
-							}))
-						}()
-					})
-				}
-				if _, err := r.f.Put(context.Background(), spec, &watched{pr, start}); err != nil {
+				go func() {
+					pw.CloseWithError(r.f.Get(context.Background(), src, 0, spec.Length, func(b []byte) error {
+						_, err := pw.Write(b)
+						return err
+					}))
+				}()
+				drives, err := r.f.Put(context.Background(), spec, pr)
+				if err != nil {
 					t.Error(err)
+					return
 				}
+				r.mustGet(spec.ref(drives), data)
 			})
 		}
 		wg.Wait()

@@ -3,7 +3,7 @@ package fanout
 import "sync/atomic"
 
 type counters struct {
-	hedged, hedgeWon, decoded, damaged, abandoned, spared, missed atomic.Uint64
+	hedged, hedgeWon, decoded, damaged, abandoned, spared, missed, stalled atomic.Uint64
 }
 
 // Stats counts since the start; for metrics.
@@ -15,8 +15,10 @@ type Stats struct {
 	Abandoned uint64 // shards given up because their drive was slow to write
 	Spared    uint64 // shards written to a spare drive
 	Missed    uint64 // shards that were not written at all
+	Stalled   uint64 // reads that gave up their memory because their reader was slow
 	PutBytes  int64  // buffers in use by writes
-	GetBytes  int64  // buffers in use by reads
+	GetBytes  int64  // buffers in use by reads, but for
+	SlowBytes int64  // those that slow readers hold
 }
 
 // Stats reads the counters.
@@ -26,5 +28,6 @@ func (f *Fanout) Stats() Stats {
 		Hedged: c.hedged.Load(), HedgeWon: c.hedgeWon.Load(), Decoded: c.decoded.Load(),
 		Damaged: c.damaged.Load(), Abandoned: c.abandoned.Load(), Spared: c.spared.Load(),
 		Missed: c.missed.Load(), PutBytes: f.puts.inUse(), GetBytes: f.gets.inUse(),
+		Stalled: c.stalled.Load(), SlowBytes: f.stalled.inUse(),
 	}
 }
