@@ -3,6 +3,7 @@ package fsm
 import (
 	"fmt"
 	"slices"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -103,4 +104,79 @@ func appendMap(b []byte, field protowire.Number, m map[string]string) []byte {
 		b = protowire.AppendString(b, v)
 	}
 	return b
+}
+
+// decodeManifest is proto.Unmarshal for what encodeManifest writes: the maps at the end are read by
+// hand. Records in another order are left to the library.
+func decodeManifest(b []byte, m *metapb.Manifest) error {
+	head, ok := headLen(b)
+	if !ok {
+		return proto.Unmarshal(b, m)
+	}
+	if err := proto.Unmarshal(b[:head], m); err != nil {
+		return err
+	}
+	for rest := b[head:]; len(rest) > 0; {
+		field, _, n := protowire.ConsumeTag(rest) // headLen has seen to it that these succeed
+		entry, l := protowire.ConsumeBytes(rest[n:])
+		rest = rest[n+l:]
+		k, v, ok := mapEntry(entry)
+		if !ok {
+			proto.Reset(m)
+			return proto.Unmarshal(b, m)
+		}
+		into := &m.Headers
+		if field == fieldMetadata {
+			into = &m.Metadata
+		}
+		if *into == nil {
+			*into = map[string]string{}
+		}
+		(*into)[k] = v
+	}
+	return nil
+}
+
+// headLen is where the maps begin; not ok if anything else follows them.
+func headLen(b []byte) (head int, ok bool) {
+	inMaps := false
+	for at := 0; at < len(b); {
+		field, wire, n := protowire.ConsumeTag(b[at:])
+		if n < 0 {
+			return 0, false
+		}
+		l := protowire.ConsumeFieldValue(field, wire, b[at+n:])
+		if l < 0 {
+			return 0, false
+		}
+		isMap := (field == fieldHeaders || field == fieldMetadata) && wire == protowire.BytesType
+		if inMaps && !isMap {
+			return 0, false
+		}
+		inMaps = isMap
+		at += n + l
+		if !inMaps {
+			head = at
+		}
+	}
+	return head, true
+}
+
+// mapEntry is a key and a value in the form that appendMap writes.
+func mapEntry(b []byte) (k, v string, ok bool) {
+	text := string(b)
+	for want := protowire.Number(1); want <= 2; want++ {
+		field, wire, n := protowire.ConsumeTag(b)
+		if n < 0 || field != want || wire != protowire.BytesType {
+			return "", "", false
+		}
+		value, l := protowire.ConsumeBytes(b[n:])
+		if l < 0 {
+			return "", "", false
+		}
+		end := len(text) - len(b) + n + l
+		k, v = v, text[end-len(value):end]
+		b = b[n+l:]
+	}
+	return k, v, len(b) == 0 && utf8.ValidString(k) && utf8.ValidString(v)
 }

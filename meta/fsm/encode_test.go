@@ -73,6 +73,10 @@ func TestEncodedManifestHasEveryField(t *testing.T) {
 		if !proto.Equal(got, m) || len(got.ProtoReflect().GetUnknown()) > 0 {
 			t.Fatalf("decoded %v\nfrom    %v", got, m)
 		}
+		byHand := &metapb.Manifest{}
+		if err := decodeManifest(b, byHand); err != nil || !proto.Equal(byHand, m) {
+			t.Fatalf("decoded by hand %v %v\nfrom           %v", err, byHand, m)
+		}
 		again, _ := encodeManifest(got)
 		if !bytes.Equal(b, again) {
 			t.Fatal("the same manifest has two encodings")
@@ -82,6 +86,30 @@ func TestEncodedManifestHasEveryField(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		maps := rapid.MapOfN(rapid.String(), rapid.String(), 0, 40)
 		check(t, &metapb.Manifest{Headers: maps.Draw(t, "headers"), Metadata: maps.Draw(t, "metadata"), Tags: "x"})
+	})
+}
+
+// FuzzDecodeManifest: the decoder by hand agrees with the library.
+func FuzzDecodeManifest(f *testing.F) {
+	full := &metapb.Manifest{}
+	fill(full.ProtoReflect(), 0)
+	own, err := encodeManifest(full)
+	if err != nil {
+		f.Fatal(err)
+	}
+	library, err := encode(full)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(own)
+	f.Add(library)
+	f.Add([]byte{fieldHeaders<<3 | 2, 4, 2<<3 | 2, 0, 1<<3 | 2, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, want := &metapb.Manifest{}, &metapb.Manifest{}
+		lib, hand := proto.Unmarshal(b, want), decodeManifest(b, got)
+		if (lib == nil) != (hand == nil) || lib == nil && !proto.Equal(got, want) {
+			t.Fatalf("%x: %v %v, the library says %v %v", b, got, hand, want, lib)
+		}
 	})
 }
 

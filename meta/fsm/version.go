@@ -50,13 +50,16 @@ func loadManifest(r Reader, object []byte, sequence uint64) (*metapb.Manifest, e
 
 // loadManifestRecord is loadManifest without the parts in records of their own.
 func loadManifestRecord(r Reader, object []byte, sequence uint64) (*metapb.Manifest, error) {
-	m := &metapb.Manifest{}
-	ok, err := load(r, versionKey(object, sequence), "manifest", m)
+	b, err := r.Get(versionKey(object, sequence))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("fsm: read manifest: %w", err)
 	}
-	if !ok {
+	if b == nil {
 		return nil, damaged(fmt.Sprintf("manifest %d is missing", sequence), nil)
+	}
+	m := &metapb.Manifest{}
+	if err := decodeManifest(b, m); err != nil {
+		return nil, damaged("manifest", err)
 	}
 	return m, nil
 }
