@@ -1,6 +1,7 @@
 package drive
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+
+	"holdfast/internal/kind"
 )
 
 const (
@@ -43,7 +46,7 @@ func badgerOptions(dir string, log *slog.Logger) badger.Options {
 
 // openBadger opens the database, whose state is then exactly what its tables hold. If it is
 // missing, or so damaged that it does not open, a new one takes its place and fresh is true.
-func (d *Drive) openBadger() error {
+func (d *Drive) openBadger(ctx context.Context) error {
 	dir := filepath.Join(d.cfg.Path, badgerName)
 	if err := d.cfg.FS.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("drive: make %s: %w", dir, err)
@@ -57,7 +60,14 @@ func (d *Drive) openBadger() error {
 	if err := dropMemtables(dir); err != nil {
 		return err
 	}
-	db, err := badger.Open(badgerOptions(dir, d.log))
+	var db *badger.DB
+	err := verifyTables(ctx, dir)
+	if err == nil {
+		db, err = badger.Open(badgerOptions(dir, d.log))
+	}
+	if kind.Is(err, kind.Canceled) {
+		return err
+	}
 	if err != nil {
 		d.log.Error("database does not open, beginning a new one", "error", err)
 		if db, err = d.replaceBadger(dir, err); err != nil {

@@ -160,7 +160,7 @@ func (d *Drive) open(ctx context.Context) error {
 	if err := d.space.init(d.cfg); err != nil {
 		return err
 	}
-	if err := d.openBadger(); err != nil {
+	if err := d.openBadger(ctx); err != nil {
 		return err
 	}
 	if err := d.openShards(ctx); err != nil {
