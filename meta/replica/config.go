@@ -62,6 +62,9 @@ type Config struct {
 	// KeepEntries is how many applied entries a replica keeps in its log for slow followers;
 	// one that needs older ones gets a snapshot. Default 4096.
 	KeepEntries uint64
+	// ChunkBytes is about the size of a snapshot's chunks, each a transaction at the receiver; at
+	// most what a transaction takes. Default 512 KiB.
+	ChunkBytes int
 	// LogBytes is what sealed segments may hold before old ones are cut off, in bytes.
 	// Default 64 MiB.
 	LogBytes int64
@@ -94,6 +97,7 @@ func (c *Config) validate() error {
 	fill(&c.ElectionTicks, 10)
 	fill(&c.CacheBytes, 1<<20)
 	fill(&c.KeepEntries, 4096)
+	fill(&c.ChunkBytes, 512<<10)
 	fill(&c.LogBytes, 64<<20)
 	fill(&c.MaxPending, 4096)
 	fill(&c.MaxQueuedBytes, 64<<20)

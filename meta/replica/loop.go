@@ -23,8 +23,8 @@ type loop struct {
 
 	replicas map[uint32]*replica
 	halted   map[uint32]haltedReplica
-	dead     map[uint32]uint64 // the highest raft ID of each group that must not come back here
-	deadPos  uint64            // segment that has them all written in or behind it; 0 = not known
+	dead     map[uint32]deadReplica // by group, the highest raft ID that must not come back here
+	deadPos  uint64                 // segment that has them all written in or behind it; 0 = not known
 	dirty    []*replica
 	askSoon  []*replica
 	out      outbox
@@ -48,13 +48,19 @@ type loop struct {
 	swept     chan struct{}
 }
 
+// deadReplica is a raft ID that a drive must not use again.
+type deadReplica struct {
+	raftID uint64
+	lost   bool // its state in the KV is kept until another replica takes its place
+}
+
 // maxSweeps bounds the dead ranges that wait for the janitor.
 const maxSweeps = 256
 
 func newLoop(h *Host, d DriveHandle) *loop {
 	l := &loop{
 		host: h, cfg: &h.cfg, drive: d, in: newInbox(&h.cfg),
-		replicas: map[uint32]*replica{}, halted: map[uint32]haltedReplica{}, dead: map[uint32]uint64{},
+		replicas: map[uint32]*replica{}, halted: map[uint32]haltedReplica{}, dead: map[uint32]deadReplica{},
 		stopped: make(chan struct{}), swept: make(chan struct{}),
 		sweeps: make(chan uint64, maxSweeps), cuts: make(chan uint64, 1),
 	}

@@ -26,7 +26,7 @@ type found struct {
 // recovery gathers what a drive's log says while it is replayed.
 type recovery struct {
 	groups map[uint32]*found
-	dead   map[uint32]uint64
+	dead   map[uint32]deadReplica
 	// newest is, by group, what the KV has: entries up to its applied index need no memory.
 	newest map[uint32]*kvState
 	cache  int
@@ -40,14 +40,16 @@ func (r *recovery) record(pos log.Pos, kind uint8, payload []byte) error {
 }
 
 func (r *recovery) section(pos log.Pos, s *section) error {
-	if s.flags&isDropped != 0 {
-		r.dead[s.group] = max(r.dead[s.group], s.raftID)
+	if s.flags&isDead != 0 {
+		if s.raftID >= r.dead[s.group].raftID {
+			r.dead[s.group] = deadReplica{s.raftID, s.flags&isLost != 0}
+		}
 		if g := r.groups[s.group]; g != nil && g.raftID <= s.raftID {
 			delete(r.groups, s.group)
 		}
 		return nil
 	}
-	if s.raftID <= r.dead[s.group] {
+	if s.raftID <= r.dead[s.group].raftID {
 		return nil // written before it was dropped, carried behind by a rewrite
 	}
 	g := r.groups[s.group]
@@ -191,14 +193,16 @@ func openDrive(h *Host, d DriveHandle) (*opening, error) {
 	if err != nil {
 		return nil, fmt.Errorf("replica: drive %s: read state: %w", d.ID, err)
 	}
-	rec := &recovery{groups: map[uint32]*found{}, dead: map[uint32]uint64{}, newest: kv, cache: h.cfg.CacheBytes}
+	rec := &recovery{groups: map[uint32]*found{}, dead: map[uint32]deadReplica{}, newest: kv, cache: h.cfg.CacheBytes}
 	if l.log, err = d.OpenLog(rec.record); err != nil {
 		if l.log, err = l.replaceLog(rec, err); err != nil {
 			return nil, err
 		}
 	}
-	for group, raftID := range rec.dead {
-		l.dead[group] = max(l.dead[group], raftID)
+	for group, d := range rec.dead {
+		if d.raftID > l.dead[group].raftID {
+			l.dead[group] = d
+		}
 	}
 	return &opening{l, rec, kv, ranges}, nil
 }
@@ -239,6 +243,10 @@ func (o *opening) restore() {
 		if r := l.replicas[group]; r != nil && r.id >= st.raftID {
 			continue
 		}
+		if d := l.dead[group]; d.raftID >= st.raftID && !d.lost {
+			l.bury(group, st.raftID) // the KV had not flushed that it was dropped
+			continue
+		}
 		owned[st.rangeID] = true
 		l.giveUp(group, st.raftID, fmt.Errorf("%w: there is no log of the replica", errLost))
 	}
@@ -250,7 +258,7 @@ func (o *opening) restore() {
 func (l *loop) giveUp(group uint32, raftID uint64, err error) {
 	l.cfg.Logger.Error("replica lost", "drive", l.drive.ID, "group", group, "raft_id", raftID, "error", err)
 	l.halted[group] = haltedReplica{max(raftID, l.halted[group].raftID), err}
-	l.writeDead(group, raftID)
+	l.writeDead(group, raftID, true)
 }
 
 // replaceLog begins a new log in the place of a damaged one. All replicas on the drive are dead:
@@ -269,10 +277,12 @@ func (l *loop) replaceLog(rec *recovery, cause error) (Log, error) {
 			l.giveUp(group, g.raftID, cause)
 		}
 	}
-	for group, raftID := range rec.dead {
-		l.dead[group] = max(l.dead[group], raftID)
+	for group, d := range rec.dead {
+		if d.raftID > l.dead[group].raftID {
+			l.writeDead(group, d.raftID, d.lost)
+		}
 	}
-	rec.groups, rec.dead = map[uint32]*found{}, map[uint32]uint64{}
+	rec.groups, rec.dead = map[uint32]*found{}, map[uint32]deadReplica{}
 	return d.OpenLog(rec.record)
 }
 
@@ -322,16 +332,26 @@ func (l *loop) storeState(group uint32, st kvState) error {
 	return txn.Commit()
 }
 
-// writeDead notes that a raft ID is dead on this drive.
-func (l *loop) writeDead(group uint32, raftID uint64) {
-	l.dead[group] = max(l.dead[group], raftID)
+// writeDead notes in the log that a raft ID must not come back on this drive.
+func (l *loop) writeDead(group uint32, raftID uint64, lost bool) {
+	if raftID >= l.dead[group].raftID {
+		l.dead[group] = deadReplica{raftID, lost}
+	}
 	l.deadPos = 0
-	l.current().record.begin(&section{flags: isDropped, group: group, raftID: l.dead[group]}, 0)
+	l.dead[group].write(&l.current().record, group)
 }
 
-// bury does the same and has the KV forget the replica.
+func (d deadReplica) write(w *recordWriter, group uint32) {
+	s := section{flags: isDead, group: group, raftID: d.raftID}
+	if d.lost {
+		s.flags |= isLost
+	}
+	w.begin(&s, 0)
+}
+
+// bury does that, and has the KV forget the replica.
 func (l *loop) bury(group uint32, raftID uint64) {
-	l.writeDead(group, raftID)
+	l.writeDead(group, raftID, false)
 	l.apply.push(applyJob{r: &replica{group: group, id: raftID}, drop: true})
 }
 
@@ -402,7 +422,7 @@ func (l *loop) begin(m *Message, old *replica) *replica {
 	default:
 		return nil
 	}
-	if !m.Learner || to <= l.dead[m.Group] || m.Group > l.cfg.Groups {
+	if !m.Learner || to <= l.dead[m.Group].raftID || m.Group > l.cfg.Groups {
 		return nil
 	}
 	if old != nil {

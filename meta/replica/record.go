@@ -17,8 +17,9 @@ const (
 	hasConfig  uint8 = 1 << 1 // the group's configuration at the base
 	hasHard    uint8 = 1 << 2 // hard state
 	hasEntries uint8 = 1 << 3
-	isDropped  uint8 = 1 << 4 // this raft ID, and those below it, are dead on this drive
-	knownParts       = hasBase | hasConfig | hasHard | hasEntries | isDropped
+	isDead     uint8 = 1 << 4 // this raft ID, and those below it, must not come back on this drive
+	isLost     uint8 = 1 << 5 // with isDead: it did not leave the group, it lost its log or state
+	knownParts       = hasBase | hasConfig | hasHard | hasEntries | isDead | isLost
 )
 
 const (

@@ -45,7 +45,7 @@ func newSim(t testing.TB, seed uint64, drives, factor int, groups uint32) *sim {
 	s.leaders = leaderWatch{Handler: testLogger(t).Handler(), seen: &sync.Map{}, t: t}
 	s.cfg = replica.Config{
 		Groups: groups, Apply: testApply, Answer: testAnswer, Logger: slog.New(s.leaders),
-		KeepEntries: 20, LogBytes: 16 << 10, CacheBytes: 4 << 10,
+		KeepEntries: 20, LogBytes: 16 << 10, CacheBytes: 4 << 10, ChunkBytes: 200,
 	}
 	for _, d := range s.drives {
 		d.Disk.SegmentBytes = 8 << 10
@@ -231,6 +231,9 @@ var becameLeader = regexp.MustCompile(`became leader at term (\d+)$`)
 func (w leaderWatch) Enabled(context.Context, slog.Level) bool { return true }
 
 func (w leaderWatch) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "replica lost" {
+		w.t.Errorf("a power cut cost a replica: %v", r)
+	}
 	if m := becameLeader.FindStringSubmatch(r.Message); m != nil {
 		var group, raftID string
 		r.Attrs(func(a slog.Attr) bool {

@@ -32,8 +32,6 @@ type stagedRange struct {
 }
 
 const (
-	// chunkBytes is about the size of a chunk; each becomes a transaction.
-	chunkBytes = 512 << 10
 	// maxSending bounds the snapshots that a drive sends at once: each reads a whole range.
 	maxSending = 2
 	// snapshotTimeout bounds the sending of one.
@@ -122,7 +120,7 @@ func (l *loop) streamRange(r *replica, head SnapshotHead) error {
 			return nil, io.EOF
 		}
 		w.begin()
-		for ; it.Valid() && len(w.buf) < chunkBytes; it.Next() {
+		for ; it.Valid() && len(w.buf) < l.cfg.ChunkBytes; it.Next() {
 			value, err := it.Value()
 			if err != nil {
 				return nil, err

@@ -197,8 +197,8 @@ func (l *loop) rewrite(pinned []*replica) {
 		}
 	}
 	b := l.current()
-	for group, raftID := range l.dead {
-		b.record.begin(&section{flags: isDropped, group: group, raftID: raftID}, 0)
+	for group, d := range l.dead {
+		d.write(&b.record, group)
 	}
 	b.dead = true
 	l.trim.rewrote = b.seq
