@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"holdfast/internal/kind"
 	"holdfast/node"
@@ -22,6 +23,7 @@ type block struct {
 // blockPool keeps buffers between requests. The garbage collector empties what idles.
 type blockPool struct {
 	pools [len(blockClasses)]sync.Pool
+	held  atomic.Int64 // bytes of the buffers that are out
 }
 
 // classFor is the class whose buffers hold a payload of size bytes.
@@ -38,13 +40,17 @@ func classFor(size int) int {
 func classBytes(class int) int64 { return int64(blockClasses[class]) * node.BlockAlign }
 
 func (p *blockPool) get(class int) *block {
+	p.held.Add(classBytes(class))
 	if b, ok := p.pools[class].Get().(*block); ok {
 		return b
 	}
 	return &block{buf: node.AllocBlock(int(classBytes(class)) - node.BlockTrailer)[:0], class: class}
 }
 
-func (p *blockPool) put(b *block) { p.pools[b.class].Put(b) }
+func (p *blockPool) put(b *block) {
+	p.held.Add(-classBytes(b.class))
+	p.pools[b.class].Put(b)
+}
 
 // budget bounds bytes in use. Who waits is served in order of arrival, whatever its size, so that
 // small requests do not starve large ones.

@@ -103,8 +103,8 @@ func TestAWaiterThatIsServedAndLeavesGivesBack(t *testing.T) {
 			served := make(chan error, 1)
 			go func() { served <- b.acquire(ctx, 1) }()
 			synctest.Wait()
-			b.release(1)
 			cancel()
+			b.release(1)
 			if err := <-served; (err == nil) != (b.inUse() == 1) {
 				t.Fatalf("%v, %d in use", err, b.inUse())
 			}
@@ -128,6 +128,9 @@ func TestMemoryStaysBelowItsCap(t *testing.T) {
 			s := r.f.Stats()
 			most.Store(max(most.Load(), s.PutBytes))
 			mostGet.Store(max(mostGet.Load(), s.GetBytes))
+			if s.HeldBytes > s.PutBytes+s.GetBytes+s.SlowBytes {
+				t.Errorf("more is held than was granted: %+v", s)
+			}
 			time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond)
 		}
 		var wg sync.WaitGroup
@@ -153,7 +156,7 @@ func TestMemoryStaysBelowItsCap(t *testing.T) {
 		}
 		wg.Wait()
 		r.f.Close()
-		if s := r.f.Stats(); s.PutBytes != 0 || s.GetBytes != 0 {
+		if s := r.f.Stats(); s.PutBytes != 0 || s.GetBytes != 0 || s.HeldBytes != 0 {
 			t.Errorf("still charged: %+v", s)
 		}
 		if m := most.Load(); m > stripes*6*class || m < 2*6*class {

@@ -108,7 +108,7 @@ func TestARebuildThatFailsLeavesNoWriterOpen(t *testing.T) {
 			t.Errorf("op %d: no error", op)
 		}
 		r.f.Close()
-		if s := r.f.Stats(); s.GetBytes != 0 {
+		if s := r.f.Stats(); s.GetBytes+s.HeldBytes != 0 {
 			t.Errorf("op %d: %+v", op, s)
 		}
 		if shards, _ := r.drives[7].Census(); len(shards) != 0 {

@@ -53,7 +53,10 @@ func TestSlowReadersDoNotStopTheOthers(t *testing.T) {
 					t.Errorf("a quick read took %v", took)
 				}
 				time.Sleep(time.Second)
-				most = max(most, r.f.Stats().SlowBytes)
+				s := r.f.Stats()
+				if most = max(most, s.SlowBytes); s.HeldBytes > s.SlowBytes+s.GetBytes {
+					t.Errorf("more is held than was granted: %+v", s)
+				}
 			}
 			wg.Wait()
 			r.f.Close()
@@ -79,6 +82,9 @@ func TestAReaderThatStalledOnceGetsBackToSpeed(t *testing.T) {
 		err := r.f.Get(context.Background(), ref, 0, int64(len(data)), func(b []byte) error {
 			if out.Len() == 5*tiny {
 				time.Sleep(time.Minute)
+				if s := r.f.Stats(); s.GetBytes != 0 || s.HeldBytes != s.SlowBytes || s.HeldBytes != classBytes(classFor(tiny)) {
+					t.Errorf("while the reader sleeps: %+v", s)
+				}
 			}
 			out.Write(b)
 			return nil

@@ -16,9 +16,10 @@ type Stats struct {
 	Spared    uint64 // shards written to a spare drive
 	Missed    uint64 // shards that were not written at all
 	Stalled   uint64 // reads that gave up their memory because their reader was slow
-	PutBytes  int64  // buffers in use by writes
-	GetBytes  int64  // buffers in use by reads, but for
-	SlowBytes int64  // those that slow readers hold
+	PutBytes  int64  // memory granted to writes
+	GetBytes  int64  // memory granted to reads, but for
+	SlowBytes int64  // that of slow readers
+	HeldBytes int64  // buffers that are really out: never more than the three together
 }
 
 // Stats reads the counters.
@@ -28,6 +29,6 @@ func (f *Fanout) Stats() Stats {
 		Hedged: c.hedged.Load(), HedgeWon: c.hedgeWon.Load(), Decoded: c.decoded.Load(),
 		Damaged: c.damaged.Load(), Abandoned: c.abandoned.Load(), Spared: c.spared.Load(),
 		Missed: c.missed.Load(), PutBytes: f.puts.inUse(), GetBytes: f.gets.inUse(),
-		Stalled: c.stalled.Load(), SlowBytes: f.stalled.inUse(),
+		Stalled: c.stalled.Load(), SlowBytes: f.stalled.inUse(), HeldBytes: f.blocks.held.Load(),
 	}
 }
