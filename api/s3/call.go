@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -34,7 +35,6 @@ type call struct {
 	identity sigv4.Identity
 	payload  sigv4.Payload
 	wire     wire
-	body     payload
 	err      error // what was answered, for the log
 
 	secure         bool
@@ -43,7 +43,10 @@ type call struct {
 	customerSent   bool              // the request has an SSE-C header
 	contentRange   string            // for an error: the size of an object whose range was asked for
 
-	queryBuf [8]param
+	// What would else be small allocations of every request.
+	response  response
+	requestID [1]string
+	queryBuf  [8]param
 }
 
 // header is the value of a request header by its canonical name, "" without.
@@ -56,20 +59,13 @@ func (c *call) header(name string) string {
 
 // open begins the reading of the body: object bytes, verified by sigv4, of length size. The
 // trailers are known when it has ended.
-func (c *call) open() (body *payload, size int64, trailers func() map[string]string, err error) {
+func (c *call) open() (body io.Reader, size int64, trailers func() map[string]string, err error) {
 	size = c.payload.DecodedLength
 	if size < 0 {
 		return nil, 0, nil, plain(kind.MissingContentLength)
 	}
-	src, trailers, err := c.s.verifier.Body(c.r, c.identity, c.payload)
-	if err != nil {
-		return nil, 0, nil, err
-	}
-	if size == 0 {
-		c.wire.done()
-	}
-	c.body = payload{src: src, wire: &c.wire}
-	return &c.body, size, trailers, nil
+	body, trailers, err = c.s.verifier.Body(c.r, c.identity, c.payload)
+	return body, size, trailers, err
 }
 
 // finish zeroes what the request must not leave behind.

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strings"
-	"time"
 
 	"holdfast/object"
 )
@@ -136,7 +135,6 @@ func (l *listing) writeDelimiter(x *xmlWriter) {
 // writeEntries writes the keys, then the common prefixes, as AWS orders them.
 func (c *call) writeEntries(x *xmlWriter, l *listing) {
 	prefixes := false
-	var stamp timestamp
 	for i := range l.page.Entries {
 		e := &l.page.Entries[i]
 		if e.CommonPrefix {
@@ -145,9 +143,7 @@ func (c *call) writeEntries(x *xmlWriter, l *listing) {
 		}
 		x.b = append(x.b, "<Contents>"...)
 		x.key("Key", e.Key, l.encode)
-		x.b = append(x.b, "<LastModified>"...)
-		x.b = append(x.b, stamp.of(e.Modified)...)
-		x.b = append(x.b, "</LastModified>"...)
+		x.time("LastModified", e.Modified)
 		x.etag(e.ETag)
 		if a := algorithmOf(e.ChecksumAlgorithm); a != nil {
 			x.elem("ChecksumAlgorithm", a.name)
@@ -172,21 +168,6 @@ func (c *call) writeEntries(x *xmlWriter, l *listing) {
 			x.b = append(x.b, "</CommonPrefixes>"...)
 		}
 	}
-}
-
-// timestamp formats times of which many in a row lie in the same second.
-type timestamp struct {
-	last time.Time
-	text [32]byte
-	n    int
-}
-
-func (s *timestamp) of(t time.Time) []byte {
-	if s.n == 0 || !t.Equal(s.last) {
-		s.last = t
-		s.n = len(t.UTC().AppendFormat(s.text[:0], timeLayout))
-	}
-	return s.text[:s.n]
 }
 
 // isCommonPrefix reports whether key is what a listing with this prefix and delimiter rolls keys

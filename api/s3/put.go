@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"io"
 	"net/http"
 
 	"holdfast/internal/kind"
@@ -44,7 +45,7 @@ func (c *call) putObject() error {
 
 // received is a body of object bytes with the claims about it.
 type received struct {
-	body     *payload
+	body     io.Reader
 	size     int64
 	md5      []byte
 	checksum *object.Checksum

@@ -47,18 +47,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // begin makes the call and sets the headers of every answer.
 func (s *Server) begin(w http.ResponseWriter, r *http.Request) *call {
 	c := &call{s: s, r: r, began: time.Now(), id: requestID(), route: s.router.none}
-	c.w = &response{ResponseWriter: w, control: http.NewResponseController(w), idle: s.cfg.IdleTimeout}
+	c.response = response{ResponseWriter: w, control: http.NewResponseController(w), idle: s.cfg.IdleTimeout}
+	c.w, c.requestID[0] = &c.response, c.id
 	c.ctx = telemetry.WithRequestID(r.Context(), c.id)
 	if r.Body != nil && r.Body != http.NoBody {
 		// In a copy: net/http looks at the body of its own request when it ends it, for instance
 		// whether the client still waits for 100 Continue.
-		c.wire = wire{ReadCloser: r.Body, w: c.w, ctx: c.ctx}
+		c.wire = wire{ReadCloser: r.Body, w: c.w}
 		c.r = new(http.Request)
 		*c.r = *r
 		c.r.Body = &c.wire
 	}
 	h := w.Header()
-	h[headerRequestID] = []string{c.id}
+	h[headerRequestID] = c.requestID[:]
 	h[headerHostID] = s.hostID
 	h[headerNoSniff] = nosniff
 	h[headerServer] = serverName

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"holdfast/api/sigv4"
+	"holdfast/internal/kind"
 	"holdfast/object"
 )
 
@@ -81,7 +82,7 @@ func (e *watchEngine) Get(context.Context, object.GetRequest) (*object.Reading, 
 func (e *watchEngine) HeadBucket(ctx context.Context, _ string) (object.BucketInfo, error) {
 	<-ctx.Done()
 	e.ctx <- ctx.Err()
-	return object.BucketInfo{}, fmt.Errorf("asking the group: %w", ctx.Err())
+	return object.BucketInfo{}, kind.New(kind.Unavailable, "the group did not answer") // whatever it makes of it
 }
 
 // watched is a bench over plain HTTP with a watchEngine and a short idle timeout.

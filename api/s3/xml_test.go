@@ -168,3 +168,12 @@ func TestXMLTextIsEscaped(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+func TestTimesAreWrittenAsTheLayoutSays(t *testing.T) {
+	for _, at := range []time.Time{testTime, {}, time.UnixMilli(1), time.UnixMilli(1_700_000_000_999), time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
+		time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2024, 2, 29, 1, 2, 3, 4_000_000, time.FixedZone("x", 3600))} {
+		if got, want := string(appendTime(nil, at.UTC())), at.UTC().Format(timeLayout); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}

@@ -43,7 +43,6 @@ func (c *call) readXML(root string, limit int64, about claims) (xmlDoc, error) {
 	if _, err := io.ReadFull(body, b); err != nil {
 		return nil, err
 	}
-	c.wire.done()
 	claimed := checksum(trailers)
 	if about == claimsRequired && md5sum == nil && claimed == nil {
 		return nil, badRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")

@@ -86,8 +86,31 @@ func (x *xmlWriter) boolean(name string, v bool) {
 
 func (x *xmlWriter) time(name string, t time.Time) {
 	x.open(name)
-	x.b = t.UTC().AppendFormat(x.b, timeLayout)
+	x.b = appendTime(x.b, t.UTC())
 	x.close(name)
+}
+
+// appendTime is AppendFormat(b, timeLayout) at a third of its cost: a page has a thousand of them.
+func appendTime(b []byte, t time.Time) []byte {
+	year, month, day := t.Date()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(b, timeLayout)
+	}
+	hour, minute, second := t.Clock()
+	b = append(appendDigits(b, year, 4), '-')
+	b = append(appendDigits(b, int(month), 2), '-')
+	b = append(appendDigits(b, day, 2), 'T')
+	b = append(appendDigits(b, hour, 2), ':')
+	b = append(appendDigits(b, minute, 2), ':')
+	b = append(appendDigits(b, second, 2), '.')
+	return append(appendDigits(b, t.Nanosecond()/int(time.Millisecond), 3), 'Z')
+}
+
+func appendDigits(b []byte, n, width int) []byte {
+	for div := [5]int{0, 1, 10, 100, 1000}[width]; div > 0; div /= 10 {
+		b = append(b, byte('0'+n/div%10))
+	}
+	return b
 }
 
 // etag writes an ETag element with its quotes.
