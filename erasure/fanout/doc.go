@@ -28,23 +28,23 @@
 //
 // # Get
 //
-//	stripe n:   ReadBlock of the wanted spans ─► all there: hand to sink
-//	            an error, damage, or late (hedge): the hull of the wanted spans from other shards,
-//	            until K have it ─► decode what is missing ─► hand to sink
-//	stripe n+1: is read while sink has stripe n
+//		stripe n:   ReadBlock of the wanted spans ─► all there: hand to sink
+//		            an error, damage, or late (hedge): the hull of the wanted spans from other shards,
+//		            until K have it ─► decode what is missing ─► hand to sink
+//		stripe n+1: is read while sink has stripe n
 //
-//  1. Only the blocks that the range touches are read, and of them only the range. Drives verify
-//     whole blocks and compare the shard's geometry with what is asked, so a stale, swapped or
-//     rotten shard is an error here and never bytes.
-//  2. A drive without a way to it is not asked. An error is answered at once by reading another
-//     shard; slowness after a delay: the median of what the drives' reads seldom exceed (mean and four
-//     deviations), within bounds. A drive far slower than the median is asked last, but for a probe
-//     now and then. Each shard is asked once a stripe, so there are at most M spare reads.
-//  3. A damaged block does not condemn its shard, it is only asked later: a stripe is readable as
-//     long as any K of its blocks are.
-//  4. A read holds one stripe, or two while memory is plentiful. When the sink takes longer than
-//     StallAfter for a stripe, the read lets go of all but the block that the sink has and goes on a
-//     sealed chunk at a time, so that slow clients do not starve the others.
+//	 1. Only the blocks that the range touches are read, and of them only the range. Drives verify
+//	    whole blocks and compare the shard's geometry with what is asked, so a stale, swapped or
+//	    rotten shard is an error here and never bytes.
+//	 2. A drive without a way to it is not asked. An error is answered at once by reading another
+//	    shard; slowness after a delay: the median of what the drives' reads seldom exceed (mean and four
+//	    deviations), within bounds. A drive far slower than the median is asked last, but for a probe
+//	    now and then. Each shard is asked once a stripe, so there are at most M spare reads.
+//	 3. A damaged block does not condemn its shard, it is only asked later: a stripe is readable as
+//	    long as any K of its blocks are.
+//	 4. A read holds one stripe, or two while memory is plentiful. When the sink takes longer than
+//	    StallAfter for a stripe, the read lets go of all but the block that the sink has and goes on a
+//	    sealed chunk at a time, so that slow clients do not starve the others.
 //
 // An error has kind Unavailable when drives that do not answer could make it good, Damaged when they
 // could not, Full when all drives are, Canceled when the context ended.

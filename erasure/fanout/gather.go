@@ -30,7 +30,8 @@ type gather struct {
 	hull  span                 // what of each of K blocks is needed to decode what is wanted
 	quota int                  // blocks with the span hull that are wanted, of whatever shard
 	reads []*read
-	left  int64 // bytes of the granted memory that are not used yet
+	few   [8]*read // room for reads
+	left  int64    // bytes of the granted memory that are not used yet
 	err   error
 	out   [node.MaxShards][]byte // result: what was wanted of each data block
 	own   [node.MaxShards]buffer // of decoded blocks

@@ -19,6 +19,7 @@ type get struct {
 	wake   chan struct{}
 	timer  *time.Timer
 	delay  time.Duration // before spares are asked
+	idle   *gather       // to be used again
 
 	mu      sync.Mutex
 	shards  []source
@@ -96,7 +97,8 @@ func (g *get) each(ctx context.Context, first, last int, plan func(*gather), use
 	cur := g.prepare(first, plan)
 	room := cur.bytes()
 	if last > first {
-		room = max(room, g.prepare(first+1, plan).bytes())
+		g.idle = g.prepare(first+1, plan)
+		room = max(room, g.idle.bytes())
 	}
 	if err := g.reserve(ctx, room); err != nil {
 		return err
@@ -127,6 +129,7 @@ func (g *get) each(ctx context.Context, first, last int, plan func(*gather), use
 			err = use(cur)
 		}
 		cur.release()
+		g.idle = cur // reads that are still under way do not look at it any more
 		if err != nil || n == last {
 			if next != nil {
 				next.release()
@@ -167,7 +170,12 @@ func (g *get) giveBack() {
 }
 
 func (g *get) prepare(n int, plan func(*gather)) *gather {
-	st := &gather{g: g, n: n, size: g.layout.BlockSize(n)}
+	st := g.idle
+	if g.idle = nil; st == nil {
+		st = new(gather)
+	}
+	*st = gather{g: g, n: n, size: g.layout.BlockSize(n)}
+	st.reads = st.few[:0]
 	plan(st)
 	return st
 }

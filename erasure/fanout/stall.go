@@ -114,7 +114,10 @@ func (g *get) trickle(ctx context.Context, pos, end int64, sink func([]byte) err
 func (g *get) piece(ctx context.Context, pos, to int64, sink func([]byte) error) error {
 	st := g.prepare(g.layout.Stripe(pos), g.plan(pos, to))
 	g.begin(st)
-	defer st.release()
+	defer func() {
+		st.release()
+		g.idle = st
+	}()
 	if err := g.await(ctx, st); err != nil {
 		return err
 	}
