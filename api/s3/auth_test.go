@@ -166,3 +166,31 @@ func TestPresignedArgumentsCountAsHeaders(t *testing.T) {
 	b.wantError(400, "InvalidRequest", b.do("PUT", "/docs/k?x-amz-server-side-encryption-customer-key=abc", ""))
 	b.want(200, b.do("PUT", "/docs/k?x-amz-acl=public-read", ""))
 }
+
+func TestAttack_A2_UnsignedAmzHeadersAreRefused(t *testing.T) {
+	b := newBench(t).fill("k")
+	b.resetCalls()
+	for _, name := range []string{
+		"x-amz-copy-source", "x-amz-acl", "x-amz-grant-read", "x-amz-tagging", "x-amz-storage-class", "x-amz-metadata-directive", "x-amz-meta-a",
+		algHeader, keyHeader, md5Header, "x-amz-server-side-encryption", "x-amz-copy-source-server-side-encryption-customer-key",
+		"x-amz-object-lock-mode", "x-amz-bypass-governance-retention", "x-amz-website-redirect-location", "x-amz-checksum-crc32", "x-amz-trailer",
+		"x-amz-decoded-content-length", "x-amz-security-token", "x-amz-mfa", "x-amz-copy-source-range", "x-amz-expected-bucket-owner", "x-amz-anything",
+	} {
+		for how, sign := range map[string]func(*http.Request){
+			"header": signHeader(testCredentials),
+			"query": func(r *http.Request) {
+				r.URL = sigv4.Presign(r, testCredentials, "us-east-1", "s3", testTime, time.Minute)
+			},
+		} {
+			r := b.request("PUT", "/docs/k", "")
+			sign(r)
+			r.Header.Set(name, "1")
+			if got := b.send(r); got.StatusCode != 403 {
+				t.Errorf("%s, signed by %s: %d %s", name, how, got.StatusCode, got.body)
+			}
+		}
+	}
+	if len(b.calls()) > 0 {
+		t.Errorf("the engine was called: %v", b.calls())
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,12 +77,15 @@ func (c *Config) validate() error {
 	if c.OwnerName == "" {
 		c.OwnerName = c.OwnerID
 	}
+	c.Domains = slices.Clone(c.Domains)
 	for i, d := range c.Domains {
 		if d == "" || strings.ContainsAny(d, ":/ ") {
 			return fmt.Errorf("s3: domain %q is not a host name without port", d)
 		}
 		c.Domains[i] = strings.ToLower(d)
 	}
+	// The longest first: below s3.example.org a host is not below example.org.
+	slices.SortFunc(c.Domains, func(a, b string) int { return len(b) - len(a) })
 	if c.HostID == "" {
 		c.HostID = "holdfast"
 	}

@@ -154,8 +154,11 @@ func (c *call) fail(err error) {
 		return
 	}
 	c.w.dropObjectHeaders()
-	if r.status == http.StatusServiceUnavailable {
+	switch r.status {
+	case http.StatusServiceUnavailable:
 		c.w.Header()["Retry-After"] = []string{"1"}
+	case http.StatusMethodNotAllowed:
+		c.w.Header()["Allow"] = []string{c.allow()}
 	}
 	x := newXML(smallXMLWriter)
 	defer x.free()
@@ -170,6 +173,15 @@ func (c *call) fail(err error) {
 	x.elem("HostId", c.s.cfg.HostID)
 	x.close("Error")
 	c.sendXML(r.status, x)
+}
+
+// allow is the Allow header of a 405: of a delete marker that was addressed by its version, or of
+// a request that is no operation.
+func (c *call) allow() string {
+	if c.route != c.s.router.none {
+		return del
+	}
+	return c.s.router.allowed(c)
 }
 
 // statusOf is what the log says of an answer that was broken off.

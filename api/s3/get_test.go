@@ -350,3 +350,11 @@ func FuzzRange(f *testing.F) {
 		}
 	})
 }
+
+func TestADeleteMarkerMayBeDeleted(t *testing.T) {
+	b := ten(t)
+	b.engine.fail["Get"] = kind.New(kind.MethodNotAllowed, "a delete marker")
+	if got := b.wantError(405, "MethodNotAllowed", b.do("GET", "/docs/ten?versionId=null", "")); got.Header.Get("Allow") != "DELETE" {
+		t.Errorf("allowed are %q", got.Header.Get("Allow"))
+	}
+}

@@ -52,7 +52,11 @@ func (rt router) find(c *call) *route {
 	if m == nil {
 		return rt.none
 	}
-	list := m[c.level]
+	return rt.among(m[c.level], c)
+}
+
+// among finds the route of a request in those of one method and level.
+func (rt router) among(list []route, c *call) *route {
 	for i := range list {
 		if !list[i].matches(c) {
 			continue
@@ -73,6 +77,18 @@ func (rt router) namesSub(c *call) bool {
 		}
 	}
 	return false
+}
+
+// allowed lists the methods that the target of a request has, for the Allow header of a 405.
+func (rt router) allowed(c *call) string {
+	var list []string
+	for _, method := range []string{get, head, put, post, del} {
+		m := rt.byMethod[method]
+		if m != nil && rt.among(m[c.level], c) != rt.none {
+			list = append(list, method)
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 func (r *route) matches(c *call) bool {

@@ -171,6 +171,9 @@ func TestAttack_A5_SubResourcesDoNotFallThrough(t *testing.T) {
 		} else {
 			b.wantError(405, "MethodNotAllowed", r)
 		}
+		if allow := r.Header.Get("Allow"); strings.Contains(allow, method) || allow == "" {
+			t.Errorf("%s: allowed are %q", target, allow)
+		}
 	}
 	if len(b.calls()) > 0 {
 		t.Errorf("the engine was called: %v", b.calls())

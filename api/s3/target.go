@@ -52,7 +52,8 @@ func parseTarget(r *http.Request, domains []string) (target, error) {
 	return t, nil
 }
 
-// bucketOfHost is the bucket of a virtual-host style request.
+// bucketOfHost is the bucket of a virtual-host style request. domains are in lower case, the
+// longest first.
 func bucketOfHost(host string, domains []string) (string, bool) {
 	if len(domains) == 0 {
 		return "", false
@@ -61,6 +62,9 @@ func bucketOfHost(host string, domains []string) (string, bool) {
 		host = h
 	}
 	for _, d := range domains {
+		if strings.EqualFold(host, d) {
+			return "", false
+		}
 		if n := len(host) - len(d) - 1; n > 0 && host[n] == '.' && strings.EqualFold(host[n+1:], d) {
 			return strings.ToLower(host[:n]), true
 		}

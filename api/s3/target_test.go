@@ -8,7 +8,7 @@ import (
 )
 
 func TestPathAndHostNameBucketAndKey(t *testing.T) {
-	domains := []string{"s3.example.org", "localhost"}
+	domains := []string{"eu.s3.example.org", "s3.example.org", "localhost"}
 	for _, row := range []struct {
 		host, path  string
 		level       level
@@ -36,6 +36,8 @@ func TestPathAndHostNameBucketAndKey(t *testing.T) {
 		{"DOCS.S3.example.ORG", "//k", levelObject, "docs", "/k"},
 		{"a.b.localhost:9000", "/k", levelObject, "a.b", "k"},
 		{"s3.example.org", "/docs/k", levelObject, "docs", "k"},
+		{"eu.s3.example.org", "/docs/k", levelObject, "docs", "k"},
+		{"docs.eu.s3.example.org", "/k", levelObject, "docs", "k"},
 		{".s3.example.org", "/docs/k", levelObject, "docs", "k"},
 		{"evils3.example.org", "/docs/k", levelObject, "docs", "k"},
 		{"[::1]:9000", "/docs/k", levelObject, "docs", "k"},
@@ -78,7 +80,7 @@ func TestAttack_A5_KeysAreLiteral(t *testing.T) {
 }
 
 func TestVirtualHostStyle(t *testing.T) {
-	b := newBench(t, func(c *Config) { c.Domains = []string{"S3.example.org"} })
+	b := newBench(t, func(c *Config) { c.Domains = []string{"example.org", "S3.example.org"} })
 	host := "docs.s3.example.org"
 	b.want(200, b.do("PUT", "/", "", "Host", host))
 	b.want(200, b.do("PUT", "/a/b", "bytes", "Host", host))
