@@ -185,7 +185,11 @@ func TestAttack_A2_UnsignedAmzHeadersAreRefused(t *testing.T) {
 			r := b.request("PUT", "/docs/k", "")
 			sign(r)
 			r.Header.Set(name, "1")
-			if got := b.send(r); got.StatusCode != 403 {
+			want := 403
+			if name == "x-amz-trailer" {
+				want = 400 // it does not fit the framing, which is told before any signature
+			}
+			if got := b.send(r); got.StatusCode != want {
 				t.Errorf("%s, signed by %s: %d %s", name, how, got.StatusCode, got.body)
 			}
 		}
