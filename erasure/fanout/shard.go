@@ -102,12 +102,12 @@ func (p *put) serve(i int, drive node.Drive) error {
 		return err
 	}
 	for n := range p.total {
-		st := p.await(i, n)
-		if st == nil {
+		block := p.await(i, n)
+		if block == nil {
 			w.Abort()
 			return errOver
 		}
-		err := w.WriteBlock(p.ctx, st.slices[i])
+		err := w.WriteBlock(p.ctx, block)
 		if alive := p.wrote(i, err == nil); !alive || err != nil {
 			w.Abort()
 			return err
@@ -128,8 +128,8 @@ func (p *put) serve(i int, drive node.Drive) error {
 var errOver = fmt.Errorf("fanout: the write is over")
 
 // await waits until stripe n is encoded and lends its block to the drive; nil when the write is
-// over for this shard.
-func (p *put) await(i, n int) *stripe {
+// over for this shard. The stripe itself may be in other hands as soon as the lock is let go.
+func (p *put) await(i, n int) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.encoded <= n && !p.over && p.shards[i].state == writing {
@@ -140,7 +140,7 @@ func (p *put) await(i, n int) *stripe {
 	}
 	st := p.find(n)
 	p.shards[i].busy = st
-	return st
+	return st.slices[i]
 }
 
 // wrote takes the block back from the drive. false means that the shard was given up meanwhile.
