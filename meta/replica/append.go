@@ -59,38 +59,61 @@ func (l *loop) onStorageAppend(r *replica, m *pb.Message) {
 	l.write(r, m, nil)
 }
 
-// write puts a storage message into the batch. base is set when the log of the replica starts
-// anew behind it.
+// write puts a storage message into the batch, or into several if it has many entries; the
+// responses wait for the last. base is set when the log of the replica starts anew behind it.
 func (l *loop) write(r *replica, m *pb.Message, base *entryID) {
-	b := l.current()
 	s := section{flags: hasHard, group: r.group, raftID: r.id, hard: r.hard}
 	if base != nil {
-		s.flags |= hasBase | hasConfig
 		r.baseConfig = r.config.encode()
+		s.flags |= hasBase | hasConfig
 		s.base, s.config = *base, r.baseConfig
 		r.st.reset(*base)
 	}
 	entries := m.GetEntries()
-	b.record.begin(&s, len(entries))
-	part := sectionPart{r: r, hard: true}
 	if len(entries) > 0 {
-		part.entries = make([]placedEntry, len(entries))
-		for i, e := range entries {
-			part.entries[i] = placedEntry{entryID{e.GetIndex(), e.GetTerm()}, b.record.entry(e)}
-		}
 		if err := r.st.append(entries); err != nil {
 			panic(err) // raft never does that
 		}
 		r.place(entries)
 	}
-	b.parts = append(b.parts, part)
-	r.kept, r.lastSeq = r.hard, b.seq
+	for {
+		n := l.writeSome(r, &s, entries)
+		entries = entries[n:]
+		s.flags = hasHard
+		if len(entries) == 0 {
+			break
+		}
+		l.submit()
+	}
+	b := l.current()
+	r.kept = r.hard
 	for _, resp := range m.GetResponses() {
 		l.respondAfter(b, r, resp)
 	}
 	if b.record.size >= maxRecordBytes {
 		l.submit()
 	}
+}
+
+// writeSome writes a section with as many entries as the record takes, and returns how many.
+func (l *loop) writeSome(r *replica, s *section, entries []*pb.Entry) int {
+	b := l.current()
+	n, size := 0, b.record.size
+	for n < len(entries) && (n == 0 || size < maxRecordBytes) {
+		size += sectionHeadLen + entryHeadLen + len(entries[n].GetData())
+		n++
+	}
+	b.record.begin(s, n)
+	part := sectionPart{r: r, hard: true}
+	if n > 0 {
+		part.entries = make([]placedEntry, n)
+		for i, e := range entries[:n] {
+			part.entries[i] = placedEntry{entryID{e.GetIndex(), e.GetTerm()}, b.record.entry(e)}
+		}
+	}
+	b.parts = append(b.parts, part)
+	r.lastSeq = b.seq
+	return n
 }
 
 func (l *loop) respondAfter(b *appendBatch, r *replica, m *pb.Message) {

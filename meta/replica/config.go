@@ -57,7 +57,7 @@ type Config struct {
 	ElectionTicks int
 
 	// CacheBytes bounds the entries a replica keeps in memory for its followers, in bytes of
-	// their data. In one process the replicas of a group share them. Default 1 MiB.
+	// their data. In one process the replicas of a group share them. Default 512 KiB.
 	CacheBytes int
 	// KeepEntries is how many applied entries a replica keeps in its log for slow followers;
 	// one that needs older ones gets a snapshot. Default 4096.
@@ -95,7 +95,7 @@ func (c *Config) validate() error {
 	fill(&c.Tick, 100*time.Millisecond)
 	fill(&c.HeartbeatTicks, 5)
 	fill(&c.ElectionTicks, 10)
-	fill(&c.CacheBytes, 1<<20)
+	fill(&c.CacheBytes, 512<<10)
 	fill(&c.KeepEntries, 4096)
 	fill(&c.ChunkBytes, 512<<10)
 	fill(&c.LogBytes, 64<<20)

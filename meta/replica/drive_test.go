@@ -418,3 +418,65 @@ func TestInterruptedBeginningIsCompleted(t *testing.T) {
 		mustClose(t, h)
 	})
 }
+
+func TestReplicaThatCannotReadItsStateHandsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		drives := testDrives(3)
+		cfg := testConfig(t, 1, drives...)
+		cfg.Beginning = beginning(3, drives)
+		var bad atomic.Pointer[id.Drive]
+		var h *replica.Host
+		cfg.Answer = func(r fsm.Reader, group uint32, q *metapb.Query) (*metapb.Answer, error) {
+			if b := bad.Load(); b != nil && h.Leaders()[group] == *b {
+				return nil, fmt.Errorf("%w: as the test wants", fsm.ErrDamaged)
+			}
+			return testAnswer(r, group, q)
+		}
+		h = mustOpen(t, cfg)
+		c, err := client.New(client.Config{Host: h})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustPut(t, h, 1, "k", "v")
+		lead := h.Leaders()[1]
+		bad.Store(&lead)
+		if a, err := c.Ask(t.Context(), 1, &metapb.Query{Key: "k"}); err != nil || parseRegister(a.GetMessage()).value != "v" {
+			t.Errorf("read %v, %v", a, err)
+		}
+		missing := h.Missing(t.Context())
+		if len(missing) != 1 || missing[0].Drive != lead {
+			t.Fatalf("missing: %+v", missing)
+		}
+		moveAll(t, h, missing, func(m replica.MissingReplica) id.Drive { return m.Drive })
+		mustClose(t, h)
+	})
+}
+
+func TestManyLargeCommandsAtOnceFitIntoRecords(t *testing.T) {
+	drives := testDrives(3)
+	cfg := testConfig(t, 1, drives...)
+	cfg.Beginning = beginning(3, drives)
+	h := mustOpen(t, cfg)
+	var wg sync.WaitGroup
+	value := strings.Repeat("v", 300_000)
+	for i := range 45 {
+		wg.Go(func() {
+			if _, err := h.Propose(t.Context(), 1, encode(put(fmt.Sprint(i), value))); err != nil {
+				t.Errorf("put %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	if _, err := h.Propose(t.Context(), 1, encode(put("largest", strings.Repeat("v", replica.MaxCommand-100)))); err != nil {
+		t.Error(err)
+	}
+	waitSame(t, h, 1, 3, drives)
+	powerCut(h, drives...)
+	h = mustOpen(t, cfg)
+	for i := range 45 {
+		if got := mustGet(t, h, 1, fmt.Sprint(i)); got != value {
+			t.Errorf("key %d: %d bytes", i, len(got))
+		}
+	}
+	mustClose(t, h)
+}

@@ -208,7 +208,16 @@ func (h *Host) Changed() <-chan struct{} {
 }
 
 func (h *Host) leads(l *loop, r *replica) {
-	h.groups[r.group].leader.Store(&leadership{l: l, r: r, raftID: r.id, term: r.hard.term})
+	g, now := &h.groups[r.group], &leadership{l: l, r: r, raftID: r.id, term: r.hard.term}
+	for {
+		old := g.leader.Load()
+		if old != nil && old.term > now.term {
+			return
+		}
+		if g.leader.CompareAndSwap(old, now) {
+			break
+		}
+	}
 	h.broadcast()
 }
 
@@ -340,7 +349,28 @@ func (h *Host) Ask(ctx context.Context, group uint32, q *metapb.Query) (*metapb.
 		a, err = h.cfg.Answer(s, group, q)
 		return err
 	})
-	return a, err
+	if err != nil {
+		return nil, h.mistrust(lead, err)
+	}
+	return a, nil
+}
+
+// mistrustFor is how long a replica that handed over because it could not read its own state
+// answers with the error if it leads again: else a query that no replica can answer would chase the
+// leadership around.
+const mistrustFor = 10 * time.Second
+
+// mistrust deals with a leader that cannot read what it once wrote: the others have it too. It
+// hands over, and counts as missing until it is rebuilt. The caller tries again.
+func (h *Host) mistrust(lead *leadership, err error) error {
+	r := lead.r
+	since := time.Now().UnixNano()
+	if before := r.suspect.Load(); before != 0 && since-before < int64(mistrustFor) || !r.suspect.CompareAndSwap(before, since) {
+		return fmt.Errorf("replica: group %d on drive %s: %w", r.group, lead.l.drive.ID, err)
+	}
+	h.cfg.Logger.Error("replica cannot read its state", "drive", lead.l.drive.ID, "group", r.group, "error", err)
+	h.transfer(r.group, r.id)
+	return ErrReadLost
 }
 
 // view runs f on the replica's range as it is now.

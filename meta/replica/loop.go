@@ -19,6 +19,7 @@ type loop struct {
 	drive DriveHandle
 	log   Log
 	in    *inbox
+	work  *work // of this turn
 	apply *applier
 
 	replicas map[uint32]*replica
@@ -113,6 +114,14 @@ func (l *loop) shutDown(err error) {
 	for _, r := range l.replicas {
 		l.silence(r)
 	}
+	if l.work != nil { // of a turn that was cut short; who has an answer already does not mind
+		for _, p := range l.work.proposals {
+			p.lost()
+		}
+		for _, q := range l.work.reads {
+			q.finish(readOutcome{err: ErrReadLost})
+		}
+	}
 	rest := l.in.close()
 	for _, p := range rest.proposals {
 		p.fail(ErrNotLeader)
@@ -139,6 +148,7 @@ func (l *loop) turns() (err error) {
 	}()
 	for range l.in.wake {
 		for w := l.in.take(); w != nil; w = l.in.take() {
+			l.work = w
 			if err := l.turn(w); err != nil || l.stopping {
 				return err
 			}

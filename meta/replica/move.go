@@ -166,14 +166,17 @@ func (c *groupConfig) learnerOn(d id.Drive) uint64 {
 	return c.conf.Learners[i]
 }
 
-// alive reports whether a drive runs the replica. Of drives of other processes it knows what the
+// alive reports whether a drive runs the replica, and can read its state. Of drives of other processes it knows what the
 // leader has heard.
 func (h *Host) alive(v *groupView, drive id.Drive, raftID uint64) bool {
 	l := h.loopOf(drive)
 	if l == nil {
 		return raftID == v.leader || v.progress[raftID].RecentActive
 	}
-	found, _ := onLoop(h.life, l, func(l *loop) bool { r := l.replicas[v.group]; return r != nil && r.id == raftID })
+	found, _ := onLoop(h.life, l, func(l *loop) bool {
+		r := l.replicas[v.group]
+		return r != nil && r.id == raftID && r.suspect.Load() == 0
+	})
 	return found
 }
 

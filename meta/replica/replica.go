@@ -53,6 +53,7 @@ type replica struct {
 
 	applied atomic.Uint64 // index, after its transaction committed
 	rangeID atomic.Uint64
+	suspect atomic.Int64 // when it last handed over because it could not read its state; Unix ns
 	// The applier's: it found damage and applies nothing more; the newest snapshot swapped in.
 	broken    bool
 	installed uint64
@@ -106,7 +107,7 @@ func decodeQuestion(b []byte) uint64 {
 
 // keptResults is how many results of applied entries a replica remembers: for proposers whose
 // leader went away before it could answer.
-const keptResults = 256
+const keptResults = 128
 
 // results remembers what the newest entries came to.
 type results struct {

@@ -177,8 +177,12 @@ func (r *replica) abandon() {
 	for _, p := range r.unplaced {
 		p.lost()
 	}
+	for _, p := range r.incoming {
+		p.lost()
+	}
 	clear(r.unplaced)
-	r.awaiting, r.unplaced = nil, r.unplaced[:0]
+	clear(r.incoming)
+	r.awaiting, r.unplaced, r.incoming = nil, r.unplaced[:0], r.incoming[:0]
 	for _, q := range r.reads {
 		q.finish(readOutcome{err: ErrReadLost})
 	}

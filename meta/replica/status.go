@@ -44,6 +44,7 @@ type ReplicaStatus struct {
 	LogBytes      int64  // of entry data that its log refers to
 	Failed        string // why it stopped
 	HasMembership bool   // false: has not got its first snapshot yet
+	Suspect       bool   // it could not read its own state once
 }
 
 // DriveStatus is a drive's part in the groups.
@@ -137,7 +138,7 @@ func (l *loop) report() loopReport {
 		g.Replicas = []ReplicaStatus{{
 			Drive: l.drive.ID, RaftID: r.id, Leader: r.lead, Term: r.hard.term, Applied: r.applied.Load(),
 			Flushed: r.flushed, First: r.st.base.index + 1, Last: r.st.last(), LogBytes: r.st.bytes,
-			HasMembership: len(r.config.members) > 0,
+			HasMembership: len(r.config.members) > 0, Suspect: r.suspect.Load() != 0,
 		}}
 		out.groups[group] = g
 	}
@@ -213,7 +214,7 @@ func (h *Host) missing(v *groupView, m MemberStatus) string {
 		return ""
 	}
 	if !h.alive(v, m.Drive, m.RaftID) {
-		return "the drive has lost its replica"
+		return "the drive has lost its replica, or cannot read it"
 	}
 	return ""
 }

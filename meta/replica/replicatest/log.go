@@ -100,6 +100,10 @@ type memEntry struct {
 
 func (l *memLog) Append(kind uint8, payload [][]byte, done func(log.Pos, error)) {
 	e := memEntry{kind, bytes.Join(payload, nil), done}
+	if len(e.payload) > log.MaxPayload {
+		done(log.Pos{}, fmt.Errorf("replicatest: record of %d bytes", len(e.payload)))
+		return
+	}
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
