@@ -74,13 +74,13 @@ func serve(ctx context.Context, cfg Config, ready func(started) error) (err erro
 		return err
 	}
 	if err := s.open(ctx); err != nil {
-		return ignoreCanceled(ctx, err)
+		return unlessStopped(ctx, err)
 	}
 	if err := s.join(ctx); err != nil {
-		return ignoreCanceled(ctx, err)
+		return unlessStopped(ctx, err)
 	}
 	if err := s.core.meta.Ready(ctx); err != nil {
-		return ignoreCanceled(ctx, err)
+		return unlessStopped(ctx, err)
 	}
 	say.drives, say.scheme = len(s.core.storage.drives), s.core.scheme
 	cfg.Logger.Info("ready", "address", say.address, "drives", say.drives, "scheme", say.scheme.String(), "version", versionText())
@@ -97,10 +97,10 @@ func serve(ctx context.Context, cfg Config, ready func(started) error) (err erro
 	}
 }
 
-// ignoreCanceled takes an error that only says that the server was told to stop for a clean stop.
-func ignoreCanceled(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+// unlessStopped is err, unless it came of the server's being told to stop: that is a clean stop.
+func unlessStopped(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		err = nil
 	}
 	return err
 }
