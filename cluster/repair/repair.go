@@ -60,7 +60,7 @@ type Config struct {
 	ScrubBytesPerSecond int64
 	// SweepInterval is the time between the two questions of the orphan sweep. Default 15 min.
 	SweepInterval time.Duration
-	// ScrubDrive verifies what a drive keeps besides shards (its logs and tables). May be nil.
+	// ScrubDrive verifies what a drive keeps besides shards. May be nil.
 	ScrubDrive func(ctx context.Context, d id.Drive) error
 	// Retire is told of a lost drive that no record names any more. May be nil.
 	Retire func(ctx context.Context, d id.Drive) error

@@ -52,7 +52,8 @@ func (r *Repairer) scrub(ctx context.Context) {
 func (r *Repairer) scrubDrive(ctx context.Context, d id.Drive) error {
 	if r.cfg.ScrubDrive != nil {
 		if err := r.cfg.ScrubDrive(ctx, d); err != nil {
-			r.cfg.Logger.Error("the scrub found damage in a drive's logs or tables", "drive", d, "error", err)
+			r.count(func(st *Stats) { st.Damaged++ })
+			r.cfg.Logger.Error("the tables of a drive are damaged: restart the server, which rebuilds them; then look at the drive", "drive", d, "error", err)
 		}
 	}
 	return r.eachShard(ctx, d, func(drive node.Drive, s node.Spec) error {

@@ -212,7 +212,7 @@ func (s *server) join(ctx context.Context) error {
 func (s *server) startRepair(state cluster.State, members cluster.Membership) error {
 	c := s.core
 	r, err := repair.New(repair.Config{
-		Metadata: c.meta, Shards: c.fanout, Drives: c.drives, Placer: cluster.Placer{Drives: c.drives}, Retire: members.Retire, Groups: c.storage.host,
+		Metadata: c.meta, Shards: c.fanout, Drives: c.drives, Placer: cluster.Placer{Drives: c.drives}, Retire: members.Retire, Groups: c.storage.host, ScrubDrive: c.storage.verifyTables,
 		ReclaimAfter: s.cfg.ReclaimAfter, ScrubInterval: s.cfg.ScrubInterval, Logger: s.cfg.Logger,
 	})
 	if err != nil {

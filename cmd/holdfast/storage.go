@@ -220,6 +220,17 @@ func (s *storage) replicaConfig() replica.Config {
 	return cfg
 }
 
+// verifyTables checks what a drive keeps besides shards. Damage there is served to nobody, for every
+// block is verified when it is read; the next start rebuilds it.
+func (s *storage) verifyTables(ctx context.Context, d id.Drive) error {
+	for _, drive := range s.drives {
+		if drive.ID() == d {
+			return drive.VerifyTables(ctx)
+		}
+	}
+	return nil
+}
+
 // close stops the replicas, then the drives under them.
 func (s *storage) close() error {
 	var err error
