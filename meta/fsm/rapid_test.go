@@ -65,6 +65,9 @@ func (x *machine) part(t *rapid.T, number uint32) *metapb.Part {
 		return p
 	}
 	p.DataId = x.newData()
+	if rapid.Bool().Draw(t, "stream is data ID") {
+		p.StreamId = p.DataId // as sealed data on shards has it
+	}
 	p.Placement = &metapb.Placement{Layout: &metapb.Layout{K: 2, M: 1, BlockLen: 8, Length: 9}, Refs: 9}
 	missing := rapid.IntRange(0, 8).Draw(t, "missing")
 	for i := range 3 {
