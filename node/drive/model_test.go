@@ -17,6 +17,9 @@ import (
 
 // TestMain keeps the model test short unless the command line says otherwise.
 func TestMain(m *testing.M) {
+	if path := os.Getenv("HOLDFAST_TEST_POWERCUT_DRIVE"); path != "" {
+		victim(path)
+	}
 	flag.Parse()
 	set := false
 	flag.Visit(func(f *flag.Flag) { set = set || f.Name == "rapid.checks" })
