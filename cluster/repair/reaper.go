@@ -2,6 +2,8 @@ package repair
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"holdfast/internal/id"
 	"holdfast/proto/metapb"
@@ -21,12 +23,22 @@ func (r *Repairer) reapLoop(ctx context.Context) {
 	}
 }
 
+// nudgeInterval is how often a group is told to go on dropping references although there is nothing
+// to acknowledge: a backlog that one large command left must not wait for traffic.
+const nudgeInterval = 10 * time.Minute
+
 // reap deletes the shards of a group's garbage that is old enough and takes it off the list. It
 // returns how many data IDs are left. A drive that is not reachable does not hold it up: when it
 // comes back the sweep finds what it still has.
-func (r *Repairer) reap(ctx context.Context, group uint32) (int64, error) {
+func (r *Repairer) reap(ctx context.Context, group uint32) (left int64, err error) {
 	limit := r.cfg.Now().Add(-r.cfg.ReclaimAfter).UnixMilli()
-	var done [][]byte
+	done := acks{flush: func(ids [][]byte) error {
+		cmd := r.command()
+		cmd.Op = &metapb.Command_AckGarbage{AckGarbage: &metapb.AckGarbage{DataIds: ids}}
+		_, err := r.cfg.Metadata.Apply(ctx, group, cmd)
+		r.count(func(s *Stats) { s.Reclaimed += int64(len(ids)) })
+		return err
+	}}
 	n, err := r.each(ctx, group, func(after []byte) *metapb.Query {
 		return &metapb.Query{Op: &metapb.Query_ScanGarbage{ScanGarbage: &metapb.ScanGarbage{After: after, Limit: pageSize}}}
 	}, func(d *metapb.DataRecord) error {
@@ -40,19 +52,37 @@ func (r *Repairer) reap(ctx context.Context, group uint32) (int64, error) {
 		if err := r.cfg.Shards.Delete(ctx, ref.Data, r.reachable(ref.Drives)); err != nil {
 			return err
 		}
-		done = append(done, d.DataId)
-		return nil
+		return done.add(d.DataId)
 	})
-	if len(done) == 0 {
-		return n, err
+	if err == nil && done.total+len(done.ids) == 0 && r.cfg.Now().Sub(r.nudged[group]) >= nudgeInterval {
+		r.nudged[group] = r.cfg.Now()
+		return n, done.flush(nil)
 	}
-	cmd := r.command()
-	cmd.Op = &metapb.Command_AckGarbage{AckGarbage: &metapb.AckGarbage{DataIds: done}}
-	if _, ackErr := r.cfg.Metadata.Apply(ctx, group, cmd); ackErr != nil {
-		return n, ackErr
+	return n - int64(done.total+len(done.ids)), errors.Join(err, done.close())
+}
+
+// acks gathers data IDs for commands of bounded size.
+type acks struct {
+	flush func(ids [][]byte) error
+	ids   [][]byte
+	total int // sent
+}
+
+func (a *acks) add(data []byte) error {
+	a.ids = append(a.ids, data)
+	if len(a.ids) < pageSize {
+		return nil
 	}
-	r.count(func(s *Stats) { s.Reclaimed += int64(len(done)) })
-	return n - int64(len(done)), err
+	return a.close()
+}
+
+func (a *acks) close() error {
+	if len(a.ids) == 0 {
+		return nil
+	}
+	ids := a.ids
+	a.ids, a.total = nil, a.total+len(ids)
+	return a.flush(ids)
 }
 
 // reachable blanks the drives that cannot be reached.

@@ -117,7 +117,9 @@ type Stats struct {
 type Repairer struct {
 	cfg  Config
 	kick chan struct{}
-	scrb chan struct{}
+	// nudged is when each group was last told to go on with its backlog; the reaper's own.
+	nudged map[uint32]time.Time
+	scrb   chan struct{}
 
 	mu       sync.Mutex
 	stats    Stats
@@ -134,7 +136,7 @@ func New(cfg Config) (*Repairer, error) {
 		return nil, err
 	}
 	return &Repairer{
-		cfg: cfg, kick: make(chan struct{}, 1), scrb: make(chan struct{}, 1),
+		cfg: cfg, kick: make(chan struct{}, 1), nudged: map[uint32]time.Time{}, scrb: make(chan struct{}, 1),
 		reported: map[id.Data]struct{}{}, lost: map[id.Drive]struct{}{},
 	}, nil
 }

@@ -131,7 +131,12 @@ func (r *Repairer) queueDrive(ctx context.Context, d id.Drive) (total int, err e
 
 // work repairs what is on a group's queue and returns how much is left.
 func (r *Repairer) work(ctx context.Context, group uint32) (int64, error) {
-	var done [][]byte
+	done := acks{flush: func(ids [][]byte) error {
+		cmd := r.command()
+		cmd.Op = &metapb.Command_AckRepair{AckRepair: &metapb.AckRepair{DataIds: ids}}
+		_, err := r.cfg.Metadata.Apply(ctx, group, cmd)
+		return err
+	}}
 	n, err := r.each(ctx, group, func(after []byte) *metapb.Query {
 		return &metapb.Query{Op: &metapb.Query_ScanRepair{ScanRepair: &metapb.ScanRepair{After: after, Limit: pageSize}}}
 	}, func(d *metapb.DataRecord) error {
@@ -142,19 +147,12 @@ func (r *Repairer) work(ctx context.Context, group uint32) (int64, error) {
 			r.count(func(s *Stats) { s.Failed++ })
 			r.cfg.Logger.Warn("a repair failed and waits for the next look", "data", fmt.Sprintf("%x", d.DataId), "error", err)
 		case whole:
-			done = append(done, d.DataId)
+			return done.add(d.DataId)
 		}
 		return nil
 	})
-	if len(done) == 0 {
-		return n, err
-	}
-	cmd := r.command()
-	cmd.Op = &metapb.Command_AckRepair{AckRepair: &metapb.AckRepair{DataIds: done}}
-	if _, ackErr := r.cfg.Metadata.Apply(ctx, group, cmd); ackErr != nil {
-		return n, ackErr
-	}
-	return n - int64(len(done)), err
+	err = errors.Join(err, done.close())
+	return n - int64(done.total), err
 }
 
 func refOf(d *metapb.DataRecord) (fanout.Ref, error) {
