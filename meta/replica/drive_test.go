@@ -280,9 +280,7 @@ func TestNobodyWaitsForeverWithoutAQuorum(t *testing.T) {
 				lead, at = s.host(i), i
 			}
 		}
-		for i := range s.hosts {
-			s.cut[[2]int{i, at}], s.cut[[2]int{at, i}] = true, true
-		}
+		s.isolate(at)
 		start := time.Now()
 		_, err := lead.Propose(t.Context(), 1, encode(put("k", "v")))
 		var u *replica.UnknownError
@@ -313,9 +311,7 @@ func TestReadsWithoutAQuorumFailToo(t *testing.T) {
 		s := newSim(t, 1, 3, 3, 1)
 		time.Sleep(5 * time.Second)
 		for i := range s.hosts {
-			for j := range s.hosts {
-				s.cut[[2]int{i, j}] = true
-			}
+			s.isolate(i)
 		}
 		var wg sync.WaitGroup
 		for i := range s.hosts {

@@ -15,17 +15,22 @@ var (
 	seed0 = flag.Uint64("seed", 1, "the first seed")
 )
 
+// isolate cuts a host off from all others.
+func (s *sim) isolate(i int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for j := range s.drives {
+		s.cut[[2]int{i, j}], s.cut[[2]int{j, i}] = true, true
+	}
+}
+
 // fault does something bad, or ends it.
 func (s *sim) fault() {
 	n := len(s.drives)
 	i := s.intN(n)
 	switch s.intN(12) {
 	case 0: // one host alone
-		s.mu.Lock()
-		for j := range n {
-			s.cut[[2]int{i, j}], s.cut[[2]int{j, i}] = true, true
-		}
-		s.mu.Unlock()
+		s.isolate(i)
 	case 1: // one way only
 		in := s.intN(2) == 0
 		s.mu.Lock()
