@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -95,6 +96,12 @@ func dropMemtables(dir string) error {
 		}
 	}
 	return nil
+}
+
+// ofMachine reports whether err is the machine's and not the database's: then it may be whole.
+func ofMachine(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && errno != syscall.ENOENT
 }
 
 // replaceBadger moves a database that does not open aside, in place of the one moved before it.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -43,6 +44,8 @@ const (
 	blobsName    = "blobs"
 	raftName     = "raft"
 	badgerName   = "badger"
+	// fillerKey is the key in Badger of what only fills memtables.
+	fillerKey = "sz"
 )
 
 // Config says which directory is the drive and how it is kept.
@@ -275,7 +278,7 @@ func (d *Drive) close() error {
 	d.gate.Lock() // what is under way ends first
 	d.closed = true
 	d.gate.Unlock()
-	errs := d.closeParts()
+	errs := d.stopParts()
 	if len(errs) == 0 && d.Failed() == nil {
 		if err := d.writeFile(cleanName, nil); err != nil {
 			errs = append(errs, err)
@@ -286,6 +289,25 @@ func (d *Drive) close() error {
 		return fmt.Errorf("drive: close %s: %w", d.cfg.Path, err)
 	}
 	return nil
+}
+
+// closeOutWait is how long Close waits for the parts of a drive that is out: Badger tries for ever
+// to flush onto a dead disk, and nothing of it is needed.
+const closeOutWait = 2 * time.Second
+
+// stopParts is closeParts, but does not wait long for a drive that is out.
+func (d *Drive) stopParts() []error {
+	if d.Failed() == nil {
+		return d.closeParts()
+	}
+	done := make(chan []error, 1)
+	go func() { done <- d.closeParts() }()
+	select {
+	case errs := <-done:
+		return errs
+	case <-time.After(closeOutWait):
+		return []error{d.Failed()}
+	}
 }
 
 // closeParts closes what is open, in the order in which one feeds the other.

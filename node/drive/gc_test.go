@@ -5,9 +5,11 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -291,5 +293,32 @@ func positionIn(state []byte) log.Pos {
 	return log.Pos{
 		Segment: binary.LittleEndian.Uint64(state),
 		Offset:  int64(binary.LittleEndian.Uint64(state[8:])),
+	}
+}
+
+func TestTheReplayIsKeptShort(t *testing.T) {
+	d := gcDrive(t)
+	defer closeDrive(t, d)
+	s := spec(1, 4096, 100)
+	put(t, d, s, content(s, 1))
+	if err := d.index.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.shortenReplay(); err != nil {
+		t.Fatal(err)
+	}
+	want := d.index.Applied()
+	if !d.gc.tables.held(d).Less(want) {
+		t.Fatal("the tables hold the index before they were asked to")
+	}
+	d.gc.written.Add(maxReplay)
+	if err := d.shortenReplay(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); d.gc.tables.held(d).Less(want); {
+		if time.Now().After(deadline) {
+			t.Fatal("the memtable was not flushed")
+		}
+		runtime.Gosched() // Badger's own goroutine writes the table
 	}
 }

@@ -19,6 +19,7 @@ func (d *Drive) openShards(ctx context.Context) error {
 	d.index, err = index.Open(index.Config{
 		DB:        d.db,
 		FreeBlob:  func(n uint64) error { return d.blobs.Remove(n) },
+		OnApplied: d.gc.wrote,
 		OnDead:    d.gc.wake,
 		OnStale:   d.deleteStale,
 		OnFailure: d.Fail,

@@ -67,8 +67,9 @@ func (s *space) forget() {
 	s.asked = time.Time{}
 }
 
-// readOnly reports whether the reserve is reached.
-func (s *space) readOnly() bool { return s.now().Free < s.reserve }
+// ReadOnly reports whether the reserve is reached. What else writes to the drive (group replicas)
+// must then take nothing but what frees space. Cheap: the answer is up to a second old.
+func (d *Drive) ReadOnly() bool { return d.space.now().Free < d.space.reserve }
 
 // admit takes n bytes, or says that there is no room.
 func (s *space) admit(n int64) error {

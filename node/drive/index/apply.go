@@ -175,6 +175,7 @@ type changes struct {
 	gone    []uint64
 	freed   []uint64
 	stale   []Deletion
+	bytes   int64 // of the records
 	dead    bool
 }
 
@@ -188,6 +189,7 @@ func (x *Index) apply(batch []Op) error {
 	c.state, c.gone, x.gone = x.state, x.gone, nil
 	x.mu.Unlock()
 	for i := range batch {
+		c.bytes += batch[i].Bytes
 		if err := x.applyOp(c, &batch[i]); err != nil {
 			return err
 		}
@@ -255,6 +257,9 @@ func (x *Index) applied(batch []Op, c *changes) {
 		if x.cfg.OnStale != nil {
 			x.cfg.OnStale(s)
 		}
+	}
+	if x.cfg.OnApplied != nil {
+		x.cfg.OnApplied(c.bytes)
 	}
 	if c.dead && x.cfg.OnDead != nil {
 		x.cfg.OnDead()

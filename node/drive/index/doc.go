@@ -15,6 +15,7 @@
 //	                              shards u64, deletions u64
 //	"sp"                          position of the last record applied (segment u64, offset u64),
 //	                              number of shards u64, next blob number u64
+//	"sz"                          nothing: filler, see package drive
 //
 // # Invariants
 //

@@ -38,6 +38,8 @@ type Config struct {
 	FreeBlob func(number uint64) error
 	// OnDead, if set, is called by the applier after records of segments died.
 	OnDead func()
+	// OnApplied, if set, is told by the applier how many bytes of records were applied.
+	OnApplied func(bytes int64)
 	// OnStale, if set, is called by the applier with a copy that came too late: the shard had been
 	// deleted meanwhile. The deletion given must go to the log, behind the copy.
 	OnStale func(Deletion)
