@@ -25,6 +25,8 @@ type Host interface {
 	Ask(ctx context.Context, group uint32, q *metapb.Query) (*metapb.Answer, error)
 	// Outcome resolves an UnknownError.
 	Outcome(ctx context.Context, u *replica.UnknownError) (result *metapb.Result, known bool, err error)
+	// Full: the group's drives have no room for commands that make it grow.
+	Full(group uint32) bool
 	// Changed is closed at the next change of any leader.
 	Changed() <-chan struct{}
 	WaitReady(ctx context.Context) error
@@ -87,6 +89,9 @@ func (c *Client) Ready(ctx context.Context) error {
 // with its kind, beside the Result. A request ID is filled in if there is none; cmd must not be
 // changed during the call and is not kept. See the package's doc for what is tried again.
 func (c *Client) Apply(ctx context.Context, group uint32, cmd *metapb.Command) (*metapb.Result, error) {
+	if grows(cmd) && c.cfg.Host.Full(group) {
+		return nil, kind.New(kind.Full, "the drives of a metadata group are full")
+	}
 	if len(cmd.RequestId) == 0 {
 		cmd.RequestId = make([]byte, id.Size)
 		if _, err := io.ReadFull(c.cfg.Rand, cmd.RequestId); err != nil {
@@ -108,6 +113,16 @@ func (c *Client) Apply(ctx context.Context, group uint32, cmd *metapb.Command) (
 		return nil, ended(ctx, err)
 	}
 	return res, refusal(res.GetKind(), res.GetMessage())
+}
+
+// grows reports whether a command is refused when drives are full. What finishes, moves or removes
+// is not: it may be what makes room.
+func grows(cmd *metapb.Command) bool {
+	switch cmd.Op.(type) {
+	case *metapb.Command_PutVersion, *metapb.Command_PutPart, *metapb.Command_CreateUpload, *metapb.Command_CreateBucket:
+		return true
+	}
+	return false
 }
 
 // attempt proposes once, and stays with it until the outcome is known.

@@ -24,6 +24,7 @@ type fakeHost struct {
 	proposed [][]byte
 	asked    int
 	changed  chan struct{}
+	full     bool
 }
 
 func (f *fakeHost) Groups() uint32 { return 3 }
@@ -56,6 +57,7 @@ func (f *fakeHost) Outcome(_ context.Context, u *replica.UnknownError) (*metapb.
 	return f.outcome(u)
 }
 
+func (f *fakeHost) Full(uint32) bool                    { return f.full }
 func (f *fakeHost) Changed() <-chan struct{}            { return f.changed }
 func (f *fakeHost) WaitReady(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 
@@ -185,5 +187,18 @@ func TestAskAllKeepsTheOrderAndReportsTheFirstError(t *testing.T) {
 	}
 	if _, err := c.AskAll(t.Context(), &metapb.Query{}); !errors.Is(err, bad) {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestFullDrivesRefuseGrowthButNotDeletes(t *testing.T) {
+	f := &fakeHost{full: true, propose: func(int, []byte) (*metapb.Result, error) { return &metapb.Result{}, nil }}
+	c := newClient(t, f)
+	put := &metapb.Command{Op: &metapb.Command_PutVersion{PutVersion: &metapb.PutVersion{}}}
+	if _, err := c.Apply(t.Context(), 1, put); !kind.Is(err, kind.Full) || len(f.proposed) != 0 {
+		t.Errorf("put: %v", err)
+	}
+	del := &metapb.Command{Op: &metapb.Command_DeleteVersion{DeleteVersion: &metapb.DeleteVersion{}}}
+	if _, err := c.Apply(t.Context(), 1, del); err != nil {
+		t.Errorf("delete: %v", err)
 	}
 }

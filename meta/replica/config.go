@@ -26,6 +26,8 @@ type DriveHandle struct {
 	Fail func(error)
 	// Failed is not nil once the drive is out; asked at every tick.
 	Failed func() error
+	// Full reports whether the drive has reached its reserve; asked about once a second. nil: never.
+	Full func() bool
 }
 
 // Config says what a Host does.

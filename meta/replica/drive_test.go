@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -475,4 +476,30 @@ func TestManyLargeCommandsAtOnceFitIntoRecords(t *testing.T) {
 		}
 	}
 	mustClose(t, h)
+}
+
+func TestGroupIsFullWhenMostOfItsDrivesAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		drives := testDrives(3)
+		cfg := testConfig(t, 1, drives...)
+		cfg.Beginning = beginning(3, drives)
+		var full [3]atomic.Bool
+		for i := range cfg.Drives {
+			cfg.Drives[i].Full = full[i].Load
+		}
+		h := mustOpen(t, cfg)
+		for _, c := range []struct {
+			drives []int
+			want   bool
+		}{{nil, false}, {[]int{0}, false}, {[]int{0, 2}, true}, {[]int{2}, false}} {
+			for i := range full {
+				full[i].Store(slices.Contains(c.drives, i))
+			}
+			time.Sleep(3 * time.Second)
+			if h.Full(1) != c.want {
+				t.Errorf("full drives %v: group full %v", c.drives, h.Full(1))
+			}
+		}
+		mustClose(t, h)
+	})
 }

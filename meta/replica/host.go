@@ -42,6 +42,7 @@ type Host struct {
 type groupState struct {
 	leader atomic.Pointer[leadership]
 	moving chan struct{} // holds one while a replica is moved
+	full   atomic.Bool   // fewer than a quorum of its drives have room
 }
 
 // leadership says that a replica here leads its group.
@@ -271,6 +272,12 @@ func (l *loop) abandonDrive(drive id.Drive) {
 
 // Groups is the number of object groups.
 func (h *Host) Groups() uint32 { return h.cfg.Groups }
+
+// Full reports whether so many drives of a group have reached their reserve that commands which
+// make it grow should be refused: the rest of the room is for those that make it smaller.
+func (h *Host) Full(group uint32) bool {
+	return int(group) < len(h.groups) && h.groups[group].full.Load()
+}
 
 // leader is who leads a group from here, or nil.
 func (h *Host) leader(group uint32) *leadership {

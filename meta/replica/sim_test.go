@@ -225,6 +225,7 @@ func (e everywhere) Outcome(ctx context.Context, u *replica.UnknownError) (res *
 	return res, known, err
 }
 
+func (e everywhere) Full(uint32) bool                    { return false }
 func (e everywhere) Changed() <-chan struct{}            { return nil }
 func (e everywhere) WaitReady(ctx context.Context) error { return ctx.Err() }
 

@@ -33,6 +33,7 @@ func (l *loop) maintain() {
 	l.compact()
 	l.cutLog()
 	l.askWhetherGone()
+	l.noteFull()
 	if l.tick%balanceTicks < trimTicks {
 		l.balance()
 	}
@@ -50,6 +51,23 @@ func (l *loop) askWhetherGone() {
 				l.out.add(Message{Group: r.group, From: l.drive.ID, To: drive, Ask: r.id})
 			}
 		}
+	}
+}
+
+// noteFull tells the host which of the groups led here have no quorum of drives with room.
+func (l *loop) noteFull() {
+	l.full.Store(l.drive.Full != nil && l.drive.Full())
+	for _, r := range l.replicas {
+		if !r.leads() {
+			continue
+		}
+		roomy := 0
+		for _, raftID := range r.config.conf.Voters {
+			if m := l.host.loopOf(r.config.members[raftID]); m == nil || !m.full.Load() {
+				roomy++
+			}
+		}
+		l.host.groups[r.group].full.Store(roomy <= len(r.config.conf.Voters)/2)
 	}
 }
 
