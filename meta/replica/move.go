@@ -7,9 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
-	"go.etcd.io/raft/v3/tracker"
 	"google.golang.org/protobuf/proto"
 
 	"holdfast/internal/id"
@@ -178,57 +176,6 @@ func (h *Host) alive(v *groupView, drive id.Drive, raftID uint64) bool {
 		return r != nil && r.id == raftID && r.suspect.Load() == 0
 	})
 	return found
-}
-
-// groupView is what a leader knows of its group.
-type groupView struct {
-	group           uint32
-	drive           id.Drive
-	leader          uint64
-	term, commit    uint64
-	applied, last   uint64
-	config          *groupConfig
-	progress        map[uint64]tracker.Progress
-	pendingProposal int
-}
-
-// caughtUpEntries is how many entries a learner may lack when it becomes a voter: it gets them
-// while it is one already.
-const caughtUpEntries = 256
-
-func (v *groupView) caughtUp(raftID uint64) bool {
-	p, ok := v.progress[raftID]
-	return ok && p.State == tracker.StateReplicate && p.RecentActive && p.Match+caughtUpEntries >= v.commit && p.Match > 0
-}
-
-// lookAt asks a group's leader how things stand.
-func (h *Host) lookAt(ctx context.Context, group uint32) (*groupView, error) {
-	lead := h.leader(group)
-	if lead == nil {
-		return nil, ErrNotLeader
-	}
-	v, ok := onLoop(ctx, lead.l, func(l *loop) *groupView { return l.look(group) })
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	if !ok || v == nil {
-		return nil, ErrNotLeader
-	}
-	return v, nil
-}
-
-func (l *loop) look(group uint32) *groupView {
-	r := l.replicas[group]
-	if r == nil || !r.leads() {
-		return nil
-	}
-	v := &groupView{
-		group: group, drive: l.drive.ID, leader: r.id, term: r.hard.term, commit: r.hard.commit, applied: r.applied.Load(),
-		last: r.st.last(), config: r.config, progress: map[uint64]tracker.Progress{},
-		pendingProposal: len(r.awaiting),
-	}
-	r.node.WithProgress(func(raftID uint64, _ raft.ProgressType, p tracker.Progress) { v.progress[raftID] = p })
-	return v
 }
 
 // transfer asks the leader to hand over to the voter that has most.
