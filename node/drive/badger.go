@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -146,11 +147,19 @@ func (d *Drive) Version() uint64 {
 	return txn.ReadTs()
 }
 
+// flushedFor is how long the answer of Flushed is believed: to ask Badger costs a look at every
+// table, and callers ask often.
+const flushedFor = 20 * time.Millisecond
+
 // Flushed is up to which version Badger's tables hold every transaction: those survive
 // anything, the others live on in the drive's logs alone. It never goes down.
 func (d *Drive) Flushed() uint64 {
 	d.flushMu.Lock()
 	defer d.flushMu.Unlock()
+	if time.Since(d.flushAsked) < flushedFor {
+		return d.flushed
+	}
+	d.flushAsked = time.Now()
 	highest := d.flushed
 	for _, t := range d.db.Tables() {
 		highest = max(highest, t.MaxVersion)
