@@ -70,6 +70,9 @@ func (d *Drive) openBadger(ctx context.Context) error {
 	if kind.Is(err, kind.Canceled) {
 		return err
 	}
+	if ofMachine(err) {
+		return fmt.Errorf("drive: open database: %w", err)
+	}
 	if err != nil {
 		d.log.Error("database does not open, beginning a new one", "error", err)
 		if db, err = d.replaceBadger(dir, err); err != nil {

@@ -2,16 +2,11 @@ package drive
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
-
-	"github.com/dgraph-io/badger/v4"
 
 	"holdfast/node/drive/index"
 	"holdfast/node/drive/log"
-	"holdfast/node/drive/shard"
 )
 
 const (
@@ -22,8 +17,6 @@ const (
 	liveAtMostTight = 90
 	// tightReserves is how many reserves of free space count as near.
 	tightReserves = 2
-	// copyAhead bounds the bytes of copies on their way into the log.
-	copyAhead = 4 << 20
 )
 
 // collector frees dead space of the shard log: it copies what is live of the emptiest sealed
@@ -172,161 +165,4 @@ func (d *Drive) collectSegment(ctx context.Context, c candidate) error {
 	d.index.Retain(func(segment uint64) bool { return segment != c.ID })
 	d.log.Debug("collected a segment of the shard log", "segment", c.ID, "bytes", c.Bytes, "copied", c.needed())
 	return nil
-}
-
-// tables follows up to which position of the shard log Badger's tables hold the index.
-type tables struct {
-	pos     log.Pos // they do
-	bytes   int64   // of the log, up to there
-	next    log.Pos // they will when they hold version
-	ahead   int64   // bytes of the log up to next
-	version uint64
-}
-
-func (t *tables) held(d *Drive) log.Pos {
-	if t.version > 0 && d.Flushed() >= t.version {
-		t.pos, t.bytes, t.version = t.next, t.ahead, 0
-	}
-	if t.version == 0 {
-		t.next, t.ahead = d.index.Applied(), d.gc.written.Load()
-		t.version = d.Version()
-	}
-	return t.pos
-}
-
-const (
-	// maxReplay is about how much of the shard log may have to be replayed after a crash, in
-	// bytes: at 500 MB/s a few seconds.
-	maxReplay = 1 << 30
-	// replayStep is how often, in bytes of the log, the collector looks at that.
-	replayStep = 128 << 20
-	// fillerBytes is the size of the values that push the memtable out.
-	fillerBytes = 512 << 10
-)
-
-// wrote counts the bytes of the records that the index applied.
-func (c *collector) wrote(n int64) {
-	if now := c.written.Add(n); now/replayStep != (now-n)/replayStep {
-		c.wake()
-	}
-}
-
-// shortenReplay sees to it that the index does not live in a memtable for too long. Badger flushes
-// one when it is full, and the entries of many gigabytes of shards fit into one; so it is filled.
-func (d *Drive) shortenReplay() error {
-	if err := d.Failed(); err != nil {
-		return nil
-	}
-	t := &d.gc.tables
-	t.held(d)
-	if d.gc.written.Load()-t.bytes < maxReplay {
-		return nil
-	}
-	filler := make([]byte, fillerBytes)
-	for range memTableBytes/fillerBytes + 1 {
-		err := d.db.Update(func(txn *badger.Txn) error { return txn.Set([]byte(fillerKey), filler) })
-		if err != nil {
-			return fmt.Errorf("drive: fill memtable: %w", err)
-		}
-	}
-	return nil
-}
-
-// mover copies the live records of a segment.
-type mover struct {
-	d             *Drive
-	ctx           context.Context
-	keepDeletions bool
-
-	mu    sync.Mutex
-	room  sync.Cond
-	bytes int64 // on their way
-	err   error
-}
-
-// record looks at one record of the segment.
-func (m *mover) record(p log.Pos, recordKind uint8, payload []byte) error {
-	if err := m.ctx.Err(); err != nil {
-		return err
-	}
-	op, err := decodeRecord(p, recordKind, payload)
-	if errors.Is(err, shard.ErrDamaged) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if op.Kind == index.Delete {
-		return m.deletions(op.Deleted)
-	}
-	e, ok, err := m.d.index.Get(op.Shard.Shard)
-	if err != nil || !ok || e.Place != p {
-		return err
-	}
-	b := m.d.buffers.get(len(payload))
-	copy(*b, payload)
-	h := op.Shard
-	h.Origin = e.Origin
-	h.Encode(*b)
-	return m.append(kindShard, *b, func(o *index.Op) { o.Kind, o.Shard = index.Copy, h }, func() { m.d.buffers.put(b) })
-}
-
-func (m *mover) deletions(list []index.Deletion) error {
-	if !m.keepDeletions {
-		return nil
-	}
-	return m.append(kindDelete, encodeDeletions(list), func(o *index.Op) { o.Kind, o.Deleted = index.Delete, list }, func() {})
-}
-
-// append hands a record to the log, once there is room.
-func (m *mover) append(recordKind uint8, payload []byte, fill func(*index.Op), free func()) error {
-	size := log.RecordSize(len(payload))
-	m.mu.Lock()
-	for m.bytes > 0 && m.bytes+size > copyAhead {
-		m.room.Wait()
-	}
-	m.bytes += size
-	err := m.err
-	m.mu.Unlock()
-	if err != nil {
-		free()
-		m.landed(size, nil)
-		return err
-	}
-	if err := m.d.index.Admit(m.ctx); err != nil {
-		free()
-		m.landed(size, nil)
-		return err
-	}
-	m.d.shard.Append(recordKind, [][]byte{payload}, func(p log.Pos, err error) {
-		if err == nil {
-			op := index.Op{Pos: p, Bytes: size}
-			fill(&op)
-			m.d.index.Submit(op)
-		}
-		free()
-		m.landed(size, err)
-	})
-	return nil
-}
-
-// landed takes a copy off the count.
-func (m *mover) landed(size int64, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.bytes -= size
-	if m.err == nil {
-		m.err = err
-	}
-	m.room.Broadcast()
-}
-
-// wait returns when all copies are in the log.
-func (m *mover) wait() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for m.bytes > 0 {
-		m.room.Wait()
-	}
-	return m.err
 }
