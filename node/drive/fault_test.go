@@ -35,7 +35,7 @@ func scenario(d *Drive, stored func(node.Spec), deleted func(node.Spec)) {
 
 func TestAFailedSyncTakesTheDriveOutAndLosesNothingAcknowledged(t *testing.T) {
 	for _, op := range []vfs.Op{vfs.OpSync, vfs.OpWrite, vfs.OpSyncDir} {
-		for n := 1; n < 40; n += 3 {
+		for n := 1; n < 40; n += 4 {
 			fs := vfs.NewFaulty(vfs.OS{}, nil)
 			cfg := config(t.TempDir())
 			cfg.FS, cfg.BlobBytes = fs, 5000
@@ -120,7 +120,7 @@ func TestAReadErrorTakesTheDriveOut(t *testing.T) {
 func TestNothingAcknowledgedIsLostInACrashAtAnyStep(t *testing.T) {
 	steps := []vfs.Op{vfs.OpSync, vfs.OpWrite, vfs.OpSyncDir, vfs.OpOpen, vfs.OpRemove}
 	for _, op := range steps {
-		for n := 1; ; n += 4 {
+		for n := 1; ; n += 6 {
 			if !crashAt(t, op, n) {
 				break
 			}

@@ -26,7 +26,7 @@ import (
 const (
 	// writerEnv makes the test binary the victim of a power cut: it writes to the drive there.
 	writerEnv = "HOLDFAST_TEST_POWERCUT_DRIVE"
-	// cutsEnv is how many power cuts the test makes; default 4, for a long run 200 and more.
+	// cutsEnv is how many power cuts the test makes; default 3, for a long run 200 and more.
 	cutsEnv = "HOLDFAST_TEST_POWERCUTS"
 	// ext4Shutdown and noLogFlush are EXT4_IOC_SHUTDOWN and EXT4_GOING_FLAGS_NOLOGFLUSH: all that
 	// was not synced is lost, and every later call answers EIO.
@@ -37,7 +37,7 @@ const (
 // TestNothingAcknowledgedIsLostInPowerCuts cuts the power of a real file system while another
 // process writes shards and, like a group replica, to the raft log and to Badger.
 func TestNothingAcknowledgedIsLostInPowerCuts(t *testing.T) {
-	cuts := 4
+	cuts := 3
 	if s := os.Getenv(cutsEnv); s != "" {
 		var err error
 		if cuts, err = strconv.Atoi(s); err != nil {
