@@ -66,12 +66,17 @@ func handleOf(d *drive.Drive) replica.DriveHandle {
 
 // openReal opens the drives in dir, made if they are not there, and waits until all groups lead.
 func openReal(t testing.TB, dir string, drives, factor int, groups uint32) *realCluster {
+	return openRealWith(t, dir, drives, factor, groups, 0, 0)
+}
+
+// openRealWith does so with other sizes of the logs and their segments.
+func openRealWith(t testing.TB, dir string, drives, factor int, groups uint32, logBytes, segmentBytes int64) *realCluster {
 	c := &realCluster{dir: dir}
-	cfg := replica.Config{Groups: groups, Apply: fsm.Apply, Answer: fsm.Answer, Logger: testLogger(t)}
+	cfg := replica.Config{Groups: groups, Apply: fsm.Apply, Answer: fsm.Answer, Logger: testLogger(t), LogBytes: logBytes}
 	cfg.Beginning = &replica.Beginning{Replicas: factor}
 	for i := range drives {
 		d, err := drive.Open(t.Context(), drive.Config{
-			Path: filepath.Join(dir, fmt.Sprint("d", i)), Cluster: id.Cluster{1}, Create: true, FS: countingFS{vfs.OS{}, &c.syncs},
+			Path: filepath.Join(dir, fmt.Sprint("d", i)), Cluster: id.Cluster{1}, Create: true, FS: countingFS{vfs.OS{}, &c.syncs}, SegmentBytes: segmentBytes,
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -122,6 +122,42 @@ func (c *realCluster) waitEqual(t testing.TB) {
 	}
 }
 
+func TestRealLogsAreCutOnlyBehindWhatTheTablesHold(t *testing.T) {
+	dir := t.TempDir()
+	c := openRealWith(t, dir, 3, 3, realGroups, 4<<20, 1<<20)
+	const puts, keys = 1300, 500 // 33 MB: more than a memtable
+	large := func(i int) []byte { return bytes.Repeat(bodyOf(i%keys), 6) }
+	spread(puts, 32, func(_, i int) { c.put(t, fmt.Sprint(i%keys), large(i)) })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	cut := func() bool {
+		for _, d := range c.host.Status(ctx).Drives {
+			if d.LogBytes > 20<<20 {
+				return false
+			}
+		}
+		return true
+	}
+	for !cut() {
+		if ctx.Err() != nil {
+			t.Fatalf("logs are not cut: %+v", c.host.Status(t.Context()).Drives)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	crashed := t.TempDir()
+	copyTree(t, dir, crashed)
+	c.close(t)
+	c = openReal(t, crashed, 3, 3, realGroups)
+	for i := range keys {
+		c.mustHave(t, fmt.Sprint(i), large(i))
+	}
+	if missing := c.host.Missing(t.Context()); len(missing) > 0 {
+		t.Errorf("missing: %+v", missing)
+	}
+	c.waitEqual(t)
+	c.close(t)
+}
+
 func TestRealDriveWithADamagedLogIsRebuilt(t *testing.T) {
 	dir := t.TempDir()
 	c := openReal(t, dir, 3, 3, realGroups)
