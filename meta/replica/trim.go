@@ -21,7 +21,7 @@ const (
 	maxRewriteBytes = 4 << 20
 	// stuckLooks is how many looks the KV may hold up a log twice its size before its memtable
 	// is pushed out.
-	stuckLooks = 10
+	stuckLooks = 3
 )
 
 // maintain runs at every tick.
