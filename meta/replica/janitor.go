@@ -19,30 +19,51 @@ func (l *loop) sweep(rangeID uint64) {
 	}
 }
 
-// janitor is the goroutine that does what may take long and nobody waits for: it deletes dead
-// ranges and segments of the log.
+// janitor is the goroutine that does what may take long or need a disk, and nobody waits for: it looks
+// how far the KV has flushed, cuts the log, and deletes dead ranges, a batch at a time in between.
 func (l *loop) janitor() {
 	defer close(l.swept)
-	for {
+	var dead []uint64
+	for l.host.life.Err() == nil {
+		if len(dead) > 0 {
+			select {
+			case <-l.looks:
+				l.lookAround()
+			case segment := <-l.cuts:
+				l.removeBefore(segment)
+			default:
+				dead = l.sweepFirst(dead)
+			}
+			continue
+		}
 		select {
 		case <-l.host.life.Done():
-			return
+		case <-l.looks:
+			l.lookAround()
 		case segment := <-l.cuts:
-			if err := l.log.RemoveBefore(segment); err != nil {
-				l.cfg.Logger.Warn("raft log not cut", "drive", l.drive.ID, "error", err)
-			}
+			l.removeBefore(segment)
 		case rangeID := <-l.sweeps:
-			for l.host.life.Err() == nil {
-				n, err := l.sweepSome(rangeID)
-				if err != nil {
-					l.cfg.Logger.Warn("dead range not deleted", "drive", l.drive.ID, "error", err)
-				}
-				if n == 0 || err != nil {
-					break
-				}
-			}
+			dead = append(dead, rangeID)
 		}
 	}
+}
+
+func (l *loop) removeBefore(segment uint64) {
+	if err := l.log.RemoveBefore(segment); err != nil {
+		l.cfg.Logger.Warn("raft log not cut", "drive", l.drive.ID, "error", err)
+	}
+}
+
+// sweepFirst deletes a batch of the first dead range, and returns those that are left.
+func (l *loop) sweepFirst(dead []uint64) []uint64 {
+	n, err := l.sweepSome(dead[0])
+	if err != nil {
+		l.cfg.Logger.Warn("dead range not deleted", "drive", l.drive.ID, "error", err)
+	}
+	if n == 0 || err != nil {
+		return dead[1:]
+	}
+	return dead
 }
 
 func (l *loop) sweepSome(rangeID uint64) (int, error) {

@@ -47,6 +47,7 @@ type loop struct {
 	orphans   []uint64    // ranges found without an owner
 	sweeps    chan uint64 // ranges to delete
 	cuts      chan uint64 // segments to cut the log before
+	looks     chan struct{}
 	swept     chan struct{}
 }
 
@@ -64,7 +65,7 @@ func newLoop(h *Host, d DriveHandle) *loop {
 		host: h, cfg: &h.cfg, drive: d, in: newInbox(&h.cfg),
 		replicas: map[uint32]*replica{}, halted: map[uint32]haltedReplica{}, dead: map[uint32]deadReplica{},
 		stopped: make(chan struct{}), swept: make(chan struct{}),
-		sweeps: make(chan uint64, maxSweeps), cuts: make(chan uint64, 1),
+		sweeps: make(chan uint64, maxSweeps), cuts: make(chan uint64, 1), looks: make(chan struct{}, 1),
 	}
 	l.apply = newApplier(l)
 	return l

@@ -3,6 +3,8 @@ package replica
 import (
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/tracker"
+
+	"holdfast/node/drive/log"
 )
 
 // trimmer is the loop's state of cutting its log.
@@ -30,8 +32,10 @@ func (l *loop) maintain() {
 		return
 	}
 	l.trim.next = l.tick + trimTicks
-	l.compact()
-	l.cutLog()
+	select {
+	case l.looks <- struct{}{}: // answered by onLook
+	default: // the janitor is still busy with the last one
+	}
 	l.askWhetherGone()
 	l.noteFull()
 	if l.tick%balanceTicks < trimTicks {
@@ -56,7 +60,6 @@ func (l *loop) askWhetherGone() {
 
 // noteFull tells the host which of the groups led here have no quorum of drives with room.
 func (l *loop) noteFull() {
-	l.full.Store(l.drive.Full != nil && l.drive.Full())
 	for _, r := range l.replicas {
 		if !r.leads() {
 			continue
@@ -98,10 +101,26 @@ func (l *loop) balance() {
 	}
 }
 
-// compact forgets entries that neither this drive nor, probably, a follower needs.
-func (l *loop) compact() {
+// look is how the drive stands: found out by the janitor, as it may take a disk.
+type look struct {
+	flushed  uint64
+	segments []log.SegmentInfo
+}
+
+// lookAround is the janitor's part.
+func (l *loop) lookAround() {
 	l.apply.history.now(l.drive.KV)
-	l.apply.history.flushed(l.drive.KV.Flushed(), func(r *replica, index uint64) { r.flushed = max(r.flushed, index) })
+	l.full.Store(l.drive.Full != nil && l.drive.Full())
+	found := look{l.drive.KV.Flushed(), l.log.Segments()}
+	l.in.call(func(l *loop) {
+		l.compact(found.flushed)
+		l.cutLog(found.segments)
+	})
+}
+
+// compact forgets entries that neither this drive nor, probably, a follower needs.
+func (l *loop) compact(flushed uint64) {
+	l.apply.history.flushed(flushed, func(r *replica, index uint64) { r.flushed = max(r.flushed, index) })
 	for _, r := range l.replicas {
 		if keep := l.cfg.KeepEntries; !r.installing && r.stepped > keep {
 			r.st.compact(min(r.flushed, r.stepped-keep))
@@ -111,11 +130,10 @@ func (l *loop) compact() {
 
 // cutLog removes old segments. A replica that was idle has its hard state and its few entries in
 // them: these are written again at the end of the log first.
-func (l *loop) cutLog() {
+func (l *loop) cutLog(segments []log.SegmentInfo) {
 	if l.trim.rewrote > l.durable {
 		return
 	}
-	segments := l.log.Segments()
 	var total int64
 	for _, s := range segments {
 		if s.Sealed {
@@ -176,10 +194,10 @@ func (l *loop) heldUp() {
 		return
 	}
 	l.trim.stuck = 0
-	read := l.drive.KV.Begin(false)
-	version := read.Version()
-	read.Discard()
 	l.host.background.Go(func() {
+		read := l.drive.KV.Begin(false)
+		version := read.Version()
+		read.Discard()
 		if err := l.drive.KV.Flush(l.host.life, version); err != nil {
 			l.cfg.Logger.Warn("memtable not pushed out", "drive", l.drive.ID, "error", err)
 		}
