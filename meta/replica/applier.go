@@ -3,6 +3,7 @@ package replica
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -268,7 +269,14 @@ func (a *applier) publish(jobs []applyJob, ends []int) {
 	}
 }
 
-func (a *applier) applyEntry(s *ranged, j *applyJob, e *pb.Entry) (*metapb.Result, error) {
+// applyEntry runs the state machine. A panic in it stops the replica, not the process, which would
+// meet the same entry again after its next start.
+func (a *applier) applyEntry(s *ranged, j *applyJob, e *pb.Entry) (res *metapb.Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: the state machine panicked: %v\n%s", fsm.ErrDamaged, p, debug.Stack())
+		}
+	}()
 	if e.GetType() != pb.EntryNormal {
 		c := j.configs[e.GetIndex()]
 		if c == nil {

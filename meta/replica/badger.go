@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -73,13 +74,22 @@ func (b *badgerKV) Flush(ctx context.Context, version uint64) error {
 }
 
 type badgerTxn struct {
-	kv  *badgerKV
-	txn *badger.Txn
+	kv   *badgerKV
+	open []*badgerIterator // at most one, with a well-behaved caller
+	txn  *badger.Txn
 }
 
 func (t *badgerTxn) Version() uint64 { return t.txn.ReadTs() }
 func (t *badgerTxn) Commit() error   { return t.txn.Commit() }
-func (t *badgerTxn) Discard()        { t.txn.Discard() }
+
+// Discard closes iterators that are still open, as after a panic: Badger would panic itself.
+func (t *badgerTxn) Discard() {
+	for _, it := range t.open {
+		it.it.Close()
+	}
+	t.open = nil
+	t.txn.Discard()
+}
 
 func (t *badgerTxn) Get(key []byte) ([]byte, error) {
 	item, err := t.txn.Get(key)
@@ -129,7 +139,9 @@ func (t *badgerTxn) Iterate(prefix []byte) fsm.Iterator {
 	opt := badger.DefaultIteratorOptions
 	opt.PrefetchValues = false
 	opt.Prefix = prefix
-	return &badgerIterator{t: t, it: t.txn.NewIterator(opt), prefix: prefix}
+	it := &badgerIterator{t: t, it: t.txn.NewIterator(opt), prefix: prefix}
+	t.open = append(t.open, it)
+	return it
 }
 
 type badgerIterator struct {
@@ -143,4 +155,10 @@ func (i *badgerIterator) Valid() bool            { return i.it.ValidForPrefix(i.
 func (i *badgerIterator) Next()                  { i.it.Next() }
 func (i *badgerIterator) Key() []byte            { return i.it.Item().Key() }
 func (i *badgerIterator) Value() ([]byte, error) { return i.t.value(i.it.Item()) }
-func (i *badgerIterator) Close()                 { i.it.Close() }
+
+func (i *badgerIterator) Close() {
+	if n := slices.Index(i.t.open, i); n >= 0 {
+		i.t.open = slices.Delete(i.t.open, n, n+1)
+		i.it.Close()
+	}
+}

@@ -118,3 +118,11 @@ func TestTransactionThatIsTooBigSaysSo(t *testing.T) {
 	}
 	t.Error("took 10 MB")
 }
+
+func TestDiscardClosesIteratorsThatAreStillOpen(t *testing.T) {
+	d := openDrive(t, t.TempDir())
+	defer d.Close()
+	txn := replica.NewBadger(d.Badger(), d.Flushed).Begin(true)
+	txn.Iterate([]byte("g")).Seek([]byte("g"))
+	txn.Discard()
+}

@@ -184,8 +184,11 @@ func TestReplicaThatFindsDamageStopsAndIsRebuilt(t *testing.T) {
 		drives := testDrives(3)
 		cfg := testConfig(t, 1, drives...)
 		cfg.Beginning = beginning(3, drives)
-		var hit atomic.Bool
+		var hit, panicked atomic.Bool
 		cfg.Apply = func(s fsm.Store, group uint32, index uint64, cmd *metapb.Command) (*metapb.Result, error) {
+			if cmd.GetKey() == "panic" && panicked.CompareAndSwap(false, true) {
+				panic("as the test wants")
+			}
 			if cmd.GetKey() == "unlucky" && hit.CompareAndSwap(false, true) {
 				return nil, fmt.Errorf("%w: as the test wants", fsm.ErrDamaged)
 			}
@@ -210,6 +213,11 @@ func TestReplicaThatFindsDamageStopsAndIsRebuilt(t *testing.T) {
 		if got := mustGet(t, h, 1, "unlucky"); got != "v" {
 			t.Errorf("read %q", got)
 		}
+		if _, err := c.Apply(t.Context(), 1, put("panic", "v")); err != nil {
+			t.Errorf("one replica that panicked failed a write: %v", err)
+		}
+		moveAll(t, h, h.Missing(t.Context()), func(m replica.MissingReplica) id.Drive { return m.Drive })
+		waitSame(t, h, 1, 3, drives)
 		mustClose(t, h)
 	})
 }
