@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"slices"
+
 	"holdfast/cluster/placement"
 	"holdfast/internal/id"
 	"holdfast/node"
@@ -27,4 +29,11 @@ func (p Placer) Place(data id.Data, n int) (chosen, spares []id.Drive) {
 			ID: s.ID, Weight: float64(s.TotalBytes), Healthy: !s.Out && !s.ReadOnly})
 	}
 	return placement.Choose(candidates, data, n)
+}
+
+// Full reports whether a drive has come down to its reserve. Shards then go to others, but metadata
+// replicas stay where they are: what is inlined in metadata would eat up the reserve, and Badger,
+// which writes through a mapping, does not survive a file system that is really full.
+func (p Placer) Full() bool {
+	return slices.ContainsFunc(p.Drives.All(), func(d node.Drive) bool { return d.Status().ReadOnly })
 }

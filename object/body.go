@@ -68,6 +68,9 @@ type writing struct {
 
 func (e *Engine) write(ctx context.Context, w *writing) error {
 	if w.length <= int64(e.cfg.InlineLimit) {
+		if w.length > 0 && e.cfg.Placer.Full() {
+			return kind.New(kind.Full, "a drive has reached its reserve: delete objects or add space")
+		}
 		stream, err := id.Random[id.Data](e.cfg.Rand)
 		if err != nil {
 			return err

@@ -39,6 +39,8 @@ type Shards interface {
 // Fewer than n are chosen when fewer are healthy; the rest are zero.
 type Placer interface {
 	Place(data id.Data, n int) (chosen, spares []id.Drive)
+	// Full reports whether metadata must not grow by inlined bytes.
+	Full() bool
 }
 
 // Config is what an Engine is made of.

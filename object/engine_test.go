@@ -199,3 +199,15 @@ func TestExactReaderAsksForTheEndBeforeItGivesTheLastBytes(t *testing.T) {
 		t.Fatalf("read %d bytes with error %v of a body whose end is bad", n, err)
 	}
 }
+
+func TestFullDrivesRefuseSmallWritesAndAllowDeletes(t *testing.T) {
+	s := newStore(t)
+	s.put("k", []byte("x"), nil)
+	s.placer.full = true
+	_, err := s.Put(t.Context(), PutRequest{Bucket: "b", Key: "k2", Body: bytes.NewReader([]byte("x")), Size: 1})
+	wantKind(t, err, kind.Full)
+	_, _, err = s.get(GetRequest{Key: "k"})
+	must(t, err)
+	_, err = s.Delete(t.Context(), DeleteRequest{Bucket: "b", Key: "k"})
+	must(t, err)
+}

@@ -22,31 +22,39 @@ import (
 )
 
 // placeAll puts shard i on drive i.
-type placeAll []id.Drive
+type placeAll struct {
+	drives []id.Drive
+	full   bool
+}
 
-func (p placeAll) Place(_ id.Data, n int) (chosen, spares []id.Drive) { return p[:n], p[n:] }
+func (p *placeAll) Place(_ id.Data, n int) (chosen, spares []id.Drive) {
+	return p.drives[:n], p.drives[n:]
+}
+
+func (p *placeAll) Full() bool { return p.full }
 
 type store struct {
 	*Engine
 	t      *testing.T
 	meta   *metatest.Groups
 	drives []node.Drive
+	placer *placeAll
 	rand   *rand.Rand
 }
 
 func newStore(t *testing.T) *store {
 	t.Helper()
 	s := &store{t: t, meta: metatest.New(4), rand: rand.New(rand.NewPCG(7, 7))}
-	var ids placeAll
+	s.placer = &placeAll{}
 	for i := range 6 {
 		d := nodetest.NewDrive(id.Drive{byte(i + 1)})
-		s.drives, ids = append(s.drives, d), append(ids, d.Status().ID)
+		s.drives, s.placer.drives = append(s.drives, d), append(s.placer.drives, d.Status().ID)
 	}
 	shards, err := fanout.New(fanout.Config{Drives: client.NewDrives(s.drives...)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Engine, err = New(Config{Metadata: s.meta, Shards: shards, Placer: ids, Scheme: erasure.Scheme{K: 4, M: 2}})
+	s.Engine, err = New(Config{Metadata: s.meta, Shards: shards, Placer: s.placer, Scheme: erasure.Scheme{K: 4, M: 2}})
 	if err != nil {
 		t.Fatal(err)
 	}
