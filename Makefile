@@ -10,13 +10,13 @@ RACE := ./node/... ./erasure/fanout/... ./meta/... ./object/... ./cluster/... ./
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: build check test race fmt vet lint clients generate
+.PHONY: build check test race fmt vet lint clients faults generate
 
 build:
 	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o holdfast ./cmd/holdfast
 
 # The tests come last, so that their summary is the last thing to read.
-check: fmt vet lint race clients test
+check: fmt vet lint race clients faults test
 
 test:
 	go test ./...
@@ -41,6 +41,12 @@ $(LINT):
 # Real S3 clients against a fresh server; add MC=/path/to/mc for that one.
 clients:
 	scripts/clients/run
+
+# A server broken on purpose, in short form; `go run ./scripts/faults kill --rounds 50` is the long one.
+faults:
+	go run ./scripts/faults kill --rounds 8
+	go run ./scripts/faults drives --rounds 2
+	go run ./scripts/faults flip --rounds 5
 
 generate:
 	go generate ./...
