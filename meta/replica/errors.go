@@ -20,8 +20,8 @@ var (
 	ErrReadLost = kind.New(kind.NotLeader, "the leader changed before the read was confirmed")
 )
 
-// UnknownError: the leader changed, or the drive went out, while a proposal was on its way: it may
-// be committed or not. Host.Outcome finds out by its place in the log.
+// UnknownError says that the leader changed, or its drive went out, while a proposal was on its way:
+// it may be committed or not. Host.Outcome finds out by its place in the log.
 type UnknownError struct {
 	Group       uint32
 	Index, Term uint64

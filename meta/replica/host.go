@@ -149,7 +149,7 @@ func (h *Host) close() error {
 	h.background.Wait()
 	for _, l := range h.loops {
 		<-l.swept
-		if err := l.log.Close(); err != nil && !h.isOut(l.drive.ID) {
+		if err := l.log.Close(); err != nil && h.endedWith(l.drive.ID) == nil {
 			errs = append(errs, fmt.Errorf("replica: drive %s: close raft log: %w", l.drive.ID, err))
 		}
 	}
@@ -165,12 +165,6 @@ func (h *Host) enter() bool {
 	}
 	h.background.Add(1)
 	return true
-}
-
-func (h *Host) isOut(drive id.Drive) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.ended[drive] != nil
 }
 
 // loopOf is the loop of a drive, also of one that ended; nil if the drive is not here.

@@ -7,8 +7,8 @@ import (
 	"holdfast/meta/fsm"
 )
 
-// ErrTxnTooBig: the transaction cannot take this write. It must be discarded, and what it did
-// done again in several.
+// ErrTxnTooBig says that the transaction cannot take this write. It must be discarded, and what
+// it did done again in several.
 var ErrTxnTooBig = errors.New("replica: transaction too big")
 
 // KV is the ordered store under the replicas of a drive: the drive's Badger (see NewBadger), or a

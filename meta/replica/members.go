@@ -60,17 +60,6 @@ func (c *groupConfig) voters() []uint64 {
 	return slices.Compact(all)
 }
 
-// byDrive is the raft ID of the newest member on a drive, or 0.
-func (c *groupConfig) byDrive(d id.Drive) uint64 {
-	var found uint64
-	for raftID, drive := range c.members {
-		if drive == d {
-			found = max(found, raftID)
-		}
-	}
-	return found
-}
-
 // with is the configuration after raft switched to conf; added are the new members' drives.
 func (c *groupConfig) with(conf *pb.ConfState, added map[uint64]id.Drive) *groupConfig {
 	n := &groupConfig{next: c.next, members: make(map[uint64]id.Drive, len(c.members)+1), conf: conf}

@@ -16,7 +16,6 @@ type found struct {
 	st      storage
 	config  []byte // at the base
 	hard    hardState
-	dropped bool
 	started bool // there is more than the initial section
 	// floating: the section with the base was cut off. The entries that are left begin at or
 	// before what the KV has applied, or they would not have been cut, and the base follows from that.
