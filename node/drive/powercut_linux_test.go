@@ -133,7 +133,6 @@ type ledger struct {
 	shards  map[int]bool // acknowledged: true, deleted: false
 	touched map[int]bool // a deletion began and may or may not have happened
 	replica int          // replica writes acknowledged
-	tried   int
 }
 
 // read starts a writer, notes what it says, and cuts the power.

@@ -69,12 +69,6 @@ func (s *scanner) record(off int64) (h header, payload []byte, err error) {
 	return h, payload, nil
 }
 
-// blank reports whether there are only zeros where a header would stand at off.
-func (s *scanner) blank(off int64) (bool, error) {
-	b, err := s.bytes(off, headerLen)
-	return isZero(b), err
-}
-
 // find returns the first place at or behind off with a whole header that want accepts, or -1.
 func (s *scanner) find(off int64, want func(header) bool) (int64, error) {
 	var mark [4]byte
