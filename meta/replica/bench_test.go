@@ -85,7 +85,9 @@ func openRealWith(t testing.TB, dir string, drives, factor int, groups uint32, l
 		cfg.Drives = append(cfg.Drives, handleOf(d))
 		cfg.Beginning.Drives = append(cfg.Beginning.Drives, d.ID())
 	}
+	start := time.Now()
 	c.host = mustOpen(t, cfg)
+	t.Logf("replicas ready after %v", time.Since(start))
 	var err error
 	if c.client, err = client.New(client.Config{Host: c.host}); err != nil {
 		t.Fatal(err)
