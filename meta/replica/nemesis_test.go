@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 12, "simulations to run")
+	seeds = flag.Int("seeds", 8, "simulations to run")
 	seed0 = flag.Uint64("seed", 1, "the first seed")
 )
 
