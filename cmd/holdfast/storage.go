@@ -207,7 +207,7 @@ func (s *storage) replicaConfig() replica.Config {
 	cfg := replica.Config{Groups: meta.DefaultGroups, Apply: fsm.Apply, Answer: fsm.Answer, Logger: s.cfg.Logger}
 	for _, d := range s.drives {
 		cfg.Drives = append(cfg.Drives, replica.DriveHandle{
-			ID: d.ID(), KV: replica.NewBadger(d.Badger(), d.Flushed), ResetLog: d.ResetRaftLog, Fail: d.Fail, Failed: d.Failed,
+			ID: d.ID(), KV: replica.NewBadger(d.Badger(), d.Flushed), ResetLog: d.ResetRaftLog, Fail: d.Fail, Failed: d.Failed, Full: d.ReadOnly,
 			OpenLog: func(replay replica.Replay) (replica.Log, error) {
 				l, err := d.OpenRaftLog(func(p log.Pos, kind uint8, payload []byte) error { return replay(p, kind, payload) })
 				if err != nil {
