@@ -199,7 +199,9 @@ func TestReadersFindShardsThatAreMovedUnderThem(t *testing.T) {
 		go func() {
 			defer all.Done()
 			for {
-				if got, err := tryRead(d, kept); err != nil || string(got) != string(content(kept, 1)) {
+				got, err := tryRead(d, kept)
+				// Without a processor for long enough a reader may find it moved each time.
+				if !kind.Is(err, kind.Unavailable) && (err != nil || string(got) != string(content(kept, 1))) {
 					t.Errorf("read: %v", err)
 					return
 				}
@@ -225,6 +227,26 @@ func TestReadersFindShardsThatAreMovedUnderThem(t *testing.T) {
 	}
 	close(stop)
 	all.Wait()
+}
+
+// copyStill copies a database without its memtables, again until no compaction came in between: a
+// power cut takes all files at one moment, and a copy does not.
+func copyStill(t *testing.T, from, to string) {
+	t.Helper()
+	manifest := func() string {
+		b, err := os.ReadFile(filepath.Join(from, badger.ManifestFilename))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	for before := ""; before != manifest(); {
+		if err := os.RemoveAll(to); err != nil {
+			t.Fatal(err)
+		}
+		before = manifest()
+		copyDrive(t, from, to, noMemtables)
+	}
 }
 
 // TestWhatIsFlushedSurvivesWithoutMemtables writes as a group replica does, beside the index, until
@@ -254,7 +276,7 @@ func TestWhatIsFlushedSurvivesWithoutMemtables(t *testing.T) {
 		t.Fatalf("flushed %d of %d", flushed, d.Version())
 	}
 	dir := filepath.Join(t.TempDir(), "badger")
-	copyDrive(t, d.path(badgerName), dir, noMemtables)
+	copyStill(t, d.path(badgerName), dir)
 	closeDrive(t, d)
 	db, err := badger.Open(badgerOptions(dir, d.log))
 	if err != nil {
