@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 
 	"holdfast/erasure"
@@ -197,12 +198,12 @@ func (e *Engine) discard(ctx context.Context, p *metapb.Part) {
 	if p == nil || p.Placement == nil {
 		return
 	}
-	data, err := id.FromBytes[id.Data](p.DataId)
-	if err != nil {
-		return
+	ref, err := refOf(p)
+	if err == nil {
+		err = e.cfg.Shards.Delete(context.WithoutCancel(ctx), ref.Data, ref.Drives)
 	}
-	if err := e.cfg.Shards.Delete(context.WithoutCancel(ctx), data, drivesOf(p.Placement)); err != nil {
-		e.cfg.Logger.Warn("shards of a failed write were not all deleted; the orphan sweep will", "data", data, "error", err)
+	if err != nil {
+		e.cfg.Logger.Warn("shards of a failed write were not all deleted; the orphan sweep will", "data", fmt.Sprintf("%x", p.DataId), "error", err)
 	}
 }
 
@@ -212,16 +213,6 @@ func driveBytes(drives []id.Drive) [][]byte {
 	for i := range drives {
 		if !drives[i].IsZero() {
 			out[i] = drives[i][:]
-		}
-	}
-	return out
-}
-
-func drivesOf(p *metapb.Placement) []id.Drive {
-	out := make([]id.Drive, len(p.Drives))
-	for i, b := range p.Drives {
-		if d, err := id.FromBytes[id.Drive](b); err == nil {
-			out[i] = d
 		}
 	}
 	return out
