@@ -226,13 +226,14 @@ func (Bucket_State) EnumDescriptor() ([]byte, []int) {
 	return file_meta_proto_rawDescGZIP(), []int{28, 0}
 }
 
-// GONE: lost or replaced, records may name it; RETIRED: nothing does any more.
+// GONE: lost or replaced, records may name it; RETIRED: nothing does any more; DRAINING: to be emptied.
 type Drive_State int32
 
 const (
-	Drive_ACTIVE  Drive_State = 0
-	Drive_GONE    Drive_State = 1
-	Drive_RETIRED Drive_State = 2
+	Drive_ACTIVE   Drive_State = 0
+	Drive_GONE     Drive_State = 1
+	Drive_RETIRED  Drive_State = 2
+	Drive_DRAINING Drive_State = 3
 )
 
 // Enum value maps for Drive_State.
@@ -241,11 +242,13 @@ var (
 		0: "ACTIVE",
 		1: "GONE",
 		2: "RETIRED",
+		3: "DRAINING",
 	}
 	Drive_State_value = map[string]int32{
-		"ACTIVE":  0,
-		"GONE":    1,
-		"RETIRED": 2,
+		"ACTIVE":   0,
+		"GONE":     1,
+		"RETIRED":  2,
+		"DRAINING": 3,
 	}
 )
 
@@ -274,6 +277,55 @@ func (x Drive_State) Number() protoreflect.EnumNumber {
 // Deprecated: Use Drive_State.Descriptor instead.
 func (Drive_State) EnumDescriptor() ([]byte, []int) {
 	return file_meta_proto_rawDescGZIP(), []int{29, 0}
+}
+
+type Node_State int32
+
+const (
+	Node_ACTIVE   Node_State = 0
+	Node_DRAINING Node_State = 1
+	Node_GONE     Node_State = 2
+)
+
+// Enum value maps for Node_State.
+var (
+	Node_State_name = map[int32]string{
+		0: "ACTIVE",
+		1: "DRAINING",
+		2: "GONE",
+	}
+	Node_State_value = map[string]int32{
+		"ACTIVE":   0,
+		"DRAINING": 1,
+		"GONE":     2,
+	}
+)
+
+func (x Node_State) Enum() *Node_State {
+	p := new(Node_State)
+	*p = x
+	return p
+}
+
+func (x Node_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Node_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_meta_proto_enumTypes[5].Descriptor()
+}
+
+func (Node_State) Type() protoreflect.EnumType {
+	return &file_meta_proto_enumTypes[5]
+}
+
+func (x Node_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Node_State.Descriptor instead.
+func (Node_State) EnumDescriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{30, 0}
 }
 
 // Scheme and geometry of a run of stripes. See package erasure for the arithmetic.
@@ -2512,6 +2564,8 @@ type Drive struct {
 	Path          string                 `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
 	State         Drive_State            `protobuf:"varint,4,opt,name=state,proto3,enum=holdfast.meta.v1.Drive_State" json:"state,omitempty"`
 	Zone          string                 `protobuf:"bytes,5,opt,name=zone,proto3" json:"zone,omitempty"`
+	CapacityBytes uint64                 `protobuf:"varint,6,opt,name=capacity_bytes,json=capacityBytes,proto3" json:"capacity_bytes,omitempty"`
+	SinceMs       int64                  `protobuf:"varint,7,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"` // of state
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2581,6 +2635,181 @@ func (x *Drive) GetZone() string {
 	return ""
 }
 
+func (x *Drive) GetCapacityBytes() uint64 {
+	if x != nil {
+		return x.CapacityBytes
+	}
+	return 0
+}
+
+func (x *Drive) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+type Node struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Zone          string                 `protobuf:"bytes,3,opt,name=zone,proto3" json:"zone,omitempty"`
+	PeerAddress   string                 `protobuf:"bytes,4,opt,name=peer_address,json=peerAddress,proto3" json:"peer_address,omitempty"`
+	S3Address     string                 `protobuf:"bytes,5,opt,name=s3_address,json=s3Address,proto3" json:"s3_address,omitempty"`
+	Storage       bool                   `protobuf:"varint,6,opt,name=storage,proto3" json:"storage,omitempty"`
+	State         Node_State             `protobuf:"varint,7,opt,name=state,proto3,enum=holdfast.meta.v1.Node_State" json:"state,omitempty"`
+	SinceMs       int64                  `protobuf:"varint,8,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"` // of state
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Node) Reset() {
+	*x = Node{}
+	mi := &file_meta_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Node) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Node) ProtoMessage() {}
+
+func (x *Node) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Node.ProtoReflect.Descriptor instead.
+func (*Node) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Node) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Node) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Node) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *Node) GetPeerAddress() string {
+	if x != nil {
+		return x.PeerAddress
+	}
+	return ""
+}
+
+func (x *Node) GetS3Address() string {
+	if x != nil {
+		return x.S3Address
+	}
+	return ""
+}
+
+func (x *Node) GetStorage() bool {
+	if x != nil {
+		return x.Storage
+	}
+	return false
+}
+
+func (x *Node) GetState() Node_State {
+	if x != nil {
+		return x.State
+	}
+	return Node_ACTIVE
+}
+
+func (x *Node) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+// Settings are what an operator may change while the cluster runs.
+type Settings struct {
+	state                   protoimpl.MessageState `protogen:"open.v1"`
+	RebalancePaused         bool                   `protobuf:"varint,1,opt,name=rebalance_paused,json=rebalancePaused,proto3" json:"rebalance_paused,omitempty"`
+	RebalanceBytesPerSecond uint64                 `protobuf:"varint,2,opt,name=rebalance_bytes_per_second,json=rebalanceBytesPerSecond,proto3" json:"rebalance_bytes_per_second,omitempty"` // of each node; 0 = the default
+	RepairAfterMs           int64                  `protobuf:"varint,3,opt,name=repair_after_ms,json=repairAfterMs,proto3" json:"repair_after_ms,omitempty"`                                 // 0 = the default
+	unknownFields           protoimpl.UnknownFields
+	sizeCache               protoimpl.SizeCache
+}
+
+func (x *Settings) Reset() {
+	*x = Settings{}
+	mi := &file_meta_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Settings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Settings) ProtoMessage() {}
+
+func (x *Settings) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Settings.ProtoReflect.Descriptor instead.
+func (*Settings) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Settings) GetRebalancePaused() bool {
+	if x != nil {
+		return x.RebalancePaused
+	}
+	return false
+}
+
+func (x *Settings) GetRebalanceBytesPerSecond() uint64 {
+	if x != nil {
+		return x.RebalanceBytesPerSecond
+	}
+	return 0
+}
+
+func (x *Settings) GetRepairAfterMs() int64 {
+	if x != nil {
+		return x.RepairAfterMs
+	}
+	return 0
+}
+
 type Cluster struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -2594,7 +2823,7 @@ type Cluster struct {
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_meta_proto_msgTypes[30]
+	mi := &file_meta_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2606,7 +2835,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[30]
+	mi := &file_meta_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2619,7 +2848,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{30}
+	return file_meta_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Cluster) GetId() []byte {
@@ -2672,7 +2901,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_meta_proto_msgTypes[31]
+	mi := &file_meta_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2684,7 +2913,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[31]
+	mi := &file_meta_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2697,7 +2926,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{31}
+	return file_meta_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Result) GetKind() uint32 {
@@ -2764,7 +2993,7 @@ type Current struct {
 
 func (x *Current) Reset() {
 	*x = Current{}
-	mi := &file_meta_proto_msgTypes[32]
+	mi := &file_meta_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2776,7 +3005,7 @@ func (x *Current) String() string {
 func (*Current) ProtoMessage() {}
 
 func (x *Current) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[32]
+	mi := &file_meta_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2789,7 +3018,7 @@ func (x *Current) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Current.ProtoReflect.Descriptor instead.
 func (*Current) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{32}
+	return file_meta_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Current) GetVersionId() []byte {
@@ -2896,7 +3125,7 @@ type Release struct {
 
 func (x *Release) Reset() {
 	*x = Release{}
-	mi := &file_meta_proto_msgTypes[33]
+	mi := &file_meta_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2908,7 +3137,7 @@ func (x *Release) String() string {
 func (*Release) ProtoMessage() {}
 
 func (x *Release) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[33]
+	mi := &file_meta_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2921,7 +3150,7 @@ func (x *Release) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Release.ProtoReflect.Descriptor instead.
 func (*Release) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{33}
+	return file_meta_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Release) GetDataIds() []byte {
@@ -2956,7 +3185,7 @@ type Garbage struct {
 
 func (x *Garbage) Reset() {
 	*x = Garbage{}
-	mi := &file_meta_proto_msgTypes[34]
+	mi := &file_meta_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2968,7 +3197,7 @@ func (x *Garbage) String() string {
 func (*Garbage) ProtoMessage() {}
 
 func (x *Garbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[34]
+	mi := &file_meta_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2981,7 +3210,7 @@ func (x *Garbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Garbage.ProtoReflect.Descriptor instead.
 func (*Garbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{34}
+	return file_meta_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Garbage) GetPlacement() *Placement {
@@ -3024,7 +3253,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_meta_proto_msgTypes[35]
+	mi := &file_meta_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3036,7 +3265,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[35]
+	mi := &file_meta_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3049,7 +3278,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{35}
+	return file_meta_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Query) GetBucket() []byte {
@@ -3286,7 +3515,7 @@ type GetVersion struct {
 
 func (x *GetVersion) Reset() {
 	*x = GetVersion{}
-	mi := &file_meta_proto_msgTypes[36]
+	mi := &file_meta_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3298,7 +3527,7 @@ func (x *GetVersion) String() string {
 func (*GetVersion) ProtoMessage() {}
 
 func (x *GetVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[36]
+	mi := &file_meta_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3311,7 +3540,7 @@ func (x *GetVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVersion.ProtoReflect.Descriptor instead.
 func (*GetVersion) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{36}
+	return file_meta_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetVersion) GetVersionId() []byte {
@@ -3362,7 +3591,7 @@ type ListObjects struct {
 
 func (x *ListObjects) Reset() {
 	*x = ListObjects{}
-	mi := &file_meta_proto_msgTypes[37]
+	mi := &file_meta_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3374,7 +3603,7 @@ func (x *ListObjects) String() string {
 func (*ListObjects) ProtoMessage() {}
 
 func (x *ListObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[37]
+	mi := &file_meta_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3387,7 +3616,7 @@ func (x *ListObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObjects.ProtoReflect.Descriptor instead.
 func (*ListObjects) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{37}
+	return file_meta_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListObjects) GetPrefix() string {
@@ -3437,7 +3666,7 @@ type GetUpload struct {
 
 func (x *GetUpload) Reset() {
 	*x = GetUpload{}
-	mi := &file_meta_proto_msgTypes[38]
+	mi := &file_meta_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3449,7 +3678,7 @@ func (x *GetUpload) String() string {
 func (*GetUpload) ProtoMessage() {}
 
 func (x *GetUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[38]
+	mi := &file_meta_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3462,7 +3691,7 @@ func (x *GetUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpload.ProtoReflect.Descriptor instead.
 func (*GetUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{38}
+	return file_meta_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetUpload) GetUploadId() []byte {
@@ -3497,7 +3726,7 @@ type ListParts struct {
 
 func (x *ListParts) Reset() {
 	*x = ListParts{}
-	mi := &file_meta_proto_msgTypes[39]
+	mi := &file_meta_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3509,7 +3738,7 @@ func (x *ListParts) String() string {
 func (*ListParts) ProtoMessage() {}
 
 func (x *ListParts) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[39]
+	mi := &file_meta_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3522,7 +3751,7 @@ func (x *ListParts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParts.ProtoReflect.Descriptor instead.
 func (*ListParts) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{39}
+	return file_meta_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListParts) GetUploadId() []byte {
@@ -3560,7 +3789,7 @@ type ListUploads struct {
 
 func (x *ListUploads) Reset() {
 	*x = ListUploads{}
-	mi := &file_meta_proto_msgTypes[40]
+	mi := &file_meta_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3572,7 +3801,7 @@ func (x *ListUploads) String() string {
 func (*ListUploads) ProtoMessage() {}
 
 func (x *ListUploads) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[40]
+	mi := &file_meta_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3585,7 +3814,7 @@ func (x *ListUploads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUploads.ProtoReflect.Descriptor instead.
 func (*ListUploads) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{40}
+	return file_meta_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListUploads) GetPrefix() string {
@@ -3639,7 +3868,7 @@ type GetData struct {
 
 func (x *GetData) Reset() {
 	*x = GetData{}
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3651,7 +3880,7 @@ func (x *GetData) String() string {
 func (*GetData) ProtoMessage() {}
 
 func (x *GetData) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3664,7 +3893,7 @@ func (x *GetData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetData.ProtoReflect.Descriptor instead.
 func (*GetData) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{41}
+	return file_meta_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetData) GetDataIds() [][]byte {
@@ -3686,7 +3915,7 @@ type ScanData struct {
 
 func (x *ScanData) Reset() {
 	*x = ScanData{}
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3698,7 +3927,7 @@ func (x *ScanData) String() string {
 func (*ScanData) ProtoMessage() {}
 
 func (x *ScanData) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3711,7 +3940,7 @@ func (x *ScanData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanData.ProtoReflect.Descriptor instead.
 func (*ScanData) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{42}
+	return file_meta_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ScanData) GetAfter() []byte {
@@ -3752,7 +3981,7 @@ type ScanGarbage struct {
 
 func (x *ScanGarbage) Reset() {
 	*x = ScanGarbage{}
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3764,7 +3993,7 @@ func (x *ScanGarbage) String() string {
 func (*ScanGarbage) ProtoMessage() {}
 
 func (x *ScanGarbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3777,7 +4006,7 @@ func (x *ScanGarbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanGarbage.ProtoReflect.Descriptor instead.
 func (*ScanGarbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{43}
+	return file_meta_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ScanGarbage) GetAfter() []byte {
@@ -3804,7 +4033,7 @@ type ScanRepair struct {
 
 func (x *ScanRepair) Reset() {
 	*x = ScanRepair{}
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3816,7 +4045,7 @@ func (x *ScanRepair) String() string {
 func (*ScanRepair) ProtoMessage() {}
 
 func (x *ScanRepair) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3829,7 +4058,7 @@ func (x *ScanRepair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanRepair.ProtoReflect.Descriptor instead.
 func (*ScanRepair) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{44}
+	return file_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ScanRepair) GetAfter() []byte {
@@ -3855,7 +4084,7 @@ type GetBucket struct {
 
 func (x *GetBucket) Reset() {
 	*x = GetBucket{}
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3867,7 +4096,7 @@ func (x *GetBucket) String() string {
 func (*GetBucket) ProtoMessage() {}
 
 func (x *GetBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3880,7 +4109,7 @@ func (x *GetBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBucket.ProtoReflect.Descriptor instead.
 func (*GetBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{45}
+	return file_meta_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *GetBucket) GetName() string {
@@ -3901,7 +4130,7 @@ type ListBuckets struct {
 
 func (x *ListBuckets) Reset() {
 	*x = ListBuckets{}
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3913,7 +4142,7 @@ func (x *ListBuckets) String() string {
 func (*ListBuckets) ProtoMessage() {}
 
 func (x *ListBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3926,7 +4155,7 @@ func (x *ListBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBuckets.ProtoReflect.Descriptor instead.
 func (*ListBuckets) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{46}
+	return file_meta_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListBuckets) GetPrefix() string {
@@ -3958,7 +4187,7 @@ type GetCluster struct {
 
 func (x *GetCluster) Reset() {
 	*x = GetCluster{}
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3970,7 +4199,7 @@ func (x *GetCluster) String() string {
 func (*GetCluster) ProtoMessage() {}
 
 func (x *GetCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3983,7 +4212,7 @@ func (x *GetCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCluster.ProtoReflect.Descriptor instead.
 func (*GetCluster) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{47}
+	return file_meta_proto_rawDescGZIP(), []int{49}
 }
 
 type ListDrives struct {
@@ -3994,7 +4223,7 @@ type ListDrives struct {
 
 func (x *ListDrives) Reset() {
 	*x = ListDrives{}
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4006,7 +4235,7 @@ func (x *ListDrives) String() string {
 func (*ListDrives) ProtoMessage() {}
 
 func (x *ListDrives) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4019,7 +4248,7 @@ func (x *ListDrives) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDrives.ProtoReflect.Descriptor instead.
 func (*ListDrives) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{48}
+	return file_meta_proto_rawDescGZIP(), []int{50}
 }
 
 type Answer struct {
@@ -4041,7 +4270,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4053,7 +4282,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4066,7 +4295,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{49}
+	return file_meta_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Answer) GetKind() uint32 {
@@ -4158,7 +4387,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4170,7 +4399,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4183,7 +4412,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{50}
+	return file_meta_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Entry) GetKey() string {
@@ -4225,7 +4454,7 @@ type DataRecord struct {
 
 func (x *DataRecord) Reset() {
 	*x = DataRecord{}
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4237,7 +4466,7 @@ func (x *DataRecord) String() string {
 func (*DataRecord) ProtoMessage() {}
 
 func (x *DataRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4250,7 +4479,7 @@ func (x *DataRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataRecord.ProtoReflect.Descriptor instead.
 func (*DataRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{51}
+	return file_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *DataRecord) GetDataId() []byte {
@@ -4505,18 +4734,40 @@ const file_meta_proto_rawDesc = "" +
 	"\x05State\x12\n" +
 	"\n" +
 	"\x06ACTIVE\x10\x00\x12\f\n" +
-	"\bDELETING\x10\x01\"\xb4\x01\n" +
+	"\bDELETING\x10\x01\"\x84\x02\n" +
 	"\x05Drive\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\fR\x04node\x12\x12\n" +
 	"\x04path\x18\x03 \x01(\tR\x04path\x123\n" +
 	"\x05state\x18\x04 \x01(\x0e2\x1d.holdfast.meta.v1.Drive.StateR\x05state\x12\x12\n" +
-	"\x04zone\x18\x05 \x01(\tR\x04zone\"*\n" +
+	"\x04zone\x18\x05 \x01(\tR\x04zone\x12%\n" +
+	"\x0ecapacity_bytes\x18\x06 \x01(\x04R\rcapacityBytes\x12\x19\n" +
+	"\bsince_ms\x18\a \x01(\x03R\asinceMs\"8\n" +
 	"\x05State\x12\n" +
 	"\n" +
 	"\x06ACTIVE\x10\x00\x12\b\n" +
 	"\x04GONE\x10\x01\x12\v\n" +
-	"\aRETIRED\x10\x02\"l\n" +
+	"\aRETIRED\x10\x02\x12\f\n" +
+	"\bDRAINING\x10\x03\"\x96\x02\n" +
+	"\x04Node\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04zone\x18\x03 \x01(\tR\x04zone\x12!\n" +
+	"\fpeer_address\x18\x04 \x01(\tR\vpeerAddress\x12\x1d\n" +
+	"\n" +
+	"s3_address\x18\x05 \x01(\tR\ts3Address\x12\x18\n" +
+	"\astorage\x18\x06 \x01(\bR\astorage\x122\n" +
+	"\x05state\x18\a \x01(\x0e2\x1c.holdfast.meta.v1.Node.StateR\x05state\x12\x19\n" +
+	"\bsince_ms\x18\b \x01(\x03R\asinceMs\"+\n" +
+	"\x05State\x12\n" +
+	"\n" +
+	"\x06ACTIVE\x10\x00\x12\f\n" +
+	"\bDRAINING\x10\x01\x12\b\n" +
+	"\x04GONE\x10\x02\"\x9a\x01\n" +
+	"\bSettings\x12)\n" +
+	"\x10rebalance_paused\x18\x01 \x01(\bR\x0frebalancePaused\x12;\n" +
+	"\x1arebalance_bytes_per_second\x18\x02 \x01(\x04R\x17rebalanceBytesPerSecond\x12&\n" +
+	"\x0frepair_after_ms\x18\x03 \x01(\x03R\rrepairAfterMs\"l\n" +
 	"\aCluster\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
 	"\x06groups\x18\x02 \x01(\rR\x06groups\x12\f\n" +
@@ -4677,158 +4928,162 @@ func file_meta_proto_rawDescGZIP() []byte {
 	return file_meta_proto_rawDescData
 }
 
-var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
+var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_meta_proto_goTypes = []any{
 	(Versioning)(0),         // 0: holdfast.meta.v1.Versioning
 	(Checksum_Algorithm)(0), // 1: holdfast.meta.v1.Checksum.Algorithm
 	(Checksum_Type)(0),      // 2: holdfast.meta.v1.Checksum.Type
 	(Bucket_State)(0),       // 3: holdfast.meta.v1.Bucket.State
 	(Drive_State)(0),        // 4: holdfast.meta.v1.Drive.State
-	(*Layout)(nil),          // 5: holdfast.meta.v1.Layout
-	(*Placement)(nil),       // 6: holdfast.meta.v1.Placement
-	(*Checksum)(nil),        // 7: holdfast.meta.v1.Checksum
-	(*Envelope)(nil),        // 8: holdfast.meta.v1.Envelope
-	(*Part)(nil),            // 9: holdfast.meta.v1.Part
-	(*Manifest)(nil),        // 10: holdfast.meta.v1.Manifest
-	(*Condition)(nil),       // 11: holdfast.meta.v1.Condition
-	(*Upload)(nil),          // 12: holdfast.meta.v1.Upload
-	(*Command)(nil),         // 13: holdfast.meta.v1.Command
-	(*PutVersion)(nil),      // 14: holdfast.meta.v1.PutVersion
-	(*DeleteVersion)(nil),   // 15: holdfast.meta.v1.DeleteVersion
-	(*CreateUpload)(nil),    // 16: holdfast.meta.v1.CreateUpload
-	(*PutPart)(nil),         // 17: holdfast.meta.v1.PutPart
-	(*CompleteUpload)(nil),  // 18: holdfast.meta.v1.CompleteUpload
-	(*CompletePart)(nil),    // 19: holdfast.meta.v1.CompletePart
-	(*AbortUpload)(nil),     // 20: holdfast.meta.v1.AbortUpload
-	(*SwapDrives)(nil),      // 21: holdfast.meta.v1.SwapDrives
-	(*Swap)(nil),            // 22: holdfast.meta.v1.Swap
-	(*AckGarbage)(nil),      // 23: holdfast.meta.v1.AckGarbage
-	(*AckRepair)(nil),       // 24: holdfast.meta.v1.AckRepair
-	(*QueueRepair)(nil),     // 25: holdfast.meta.v1.QueueRepair
-	(*CloseBucket)(nil),     // 26: holdfast.meta.v1.CloseBucket
-	(*OpenBucket)(nil),      // 27: holdfast.meta.v1.OpenBucket
-	(*CreateBucket)(nil),    // 28: holdfast.meta.v1.CreateBucket
-	(*MarkBucket)(nil),      // 29: holdfast.meta.v1.MarkBucket
-	(*DeleteBucket)(nil),    // 30: holdfast.meta.v1.DeleteBucket
-	(*PutDrive)(nil),        // 31: holdfast.meta.v1.PutDrive
-	(*InitCluster)(nil),     // 32: holdfast.meta.v1.InitCluster
-	(*Bucket)(nil),          // 33: holdfast.meta.v1.Bucket
-	(*Drive)(nil),           // 34: holdfast.meta.v1.Drive
-	(*Cluster)(nil),         // 35: holdfast.meta.v1.Cluster
-	(*Result)(nil),          // 36: holdfast.meta.v1.Result
-	(*Current)(nil),         // 37: holdfast.meta.v1.Current
-	(*Release)(nil),         // 38: holdfast.meta.v1.Release
-	(*Garbage)(nil),         // 39: holdfast.meta.v1.Garbage
-	(*Query)(nil),           // 40: holdfast.meta.v1.Query
-	(*GetVersion)(nil),      // 41: holdfast.meta.v1.GetVersion
-	(*ListObjects)(nil),     // 42: holdfast.meta.v1.ListObjects
-	(*GetUpload)(nil),       // 43: holdfast.meta.v1.GetUpload
-	(*ListParts)(nil),       // 44: holdfast.meta.v1.ListParts
-	(*ListUploads)(nil),     // 45: holdfast.meta.v1.ListUploads
-	(*GetData)(nil),         // 46: holdfast.meta.v1.GetData
-	(*ScanData)(nil),        // 47: holdfast.meta.v1.ScanData
-	(*ScanGarbage)(nil),     // 48: holdfast.meta.v1.ScanGarbage
-	(*ScanRepair)(nil),      // 49: holdfast.meta.v1.ScanRepair
-	(*GetBucket)(nil),       // 50: holdfast.meta.v1.GetBucket
-	(*ListBuckets)(nil),     // 51: holdfast.meta.v1.ListBuckets
-	(*GetCluster)(nil),      // 52: holdfast.meta.v1.GetCluster
-	(*ListDrives)(nil),      // 53: holdfast.meta.v1.ListDrives
-	(*Answer)(nil),          // 54: holdfast.meta.v1.Answer
-	(*Entry)(nil),           // 55: holdfast.meta.v1.Entry
-	(*DataRecord)(nil),      // 56: holdfast.meta.v1.DataRecord
-	nil,                     // 57: holdfast.meta.v1.Manifest.HeadersEntry
-	nil,                     // 58: holdfast.meta.v1.Manifest.MetadataEntry
-	nil,                     // 59: holdfast.meta.v1.Upload.HeadersEntry
-	nil,                     // 60: holdfast.meta.v1.Upload.MetadataEntry
+	(Node_State)(0),         // 5: holdfast.meta.v1.Node.State
+	(*Layout)(nil),          // 6: holdfast.meta.v1.Layout
+	(*Placement)(nil),       // 7: holdfast.meta.v1.Placement
+	(*Checksum)(nil),        // 8: holdfast.meta.v1.Checksum
+	(*Envelope)(nil),        // 9: holdfast.meta.v1.Envelope
+	(*Part)(nil),            // 10: holdfast.meta.v1.Part
+	(*Manifest)(nil),        // 11: holdfast.meta.v1.Manifest
+	(*Condition)(nil),       // 12: holdfast.meta.v1.Condition
+	(*Upload)(nil),          // 13: holdfast.meta.v1.Upload
+	(*Command)(nil),         // 14: holdfast.meta.v1.Command
+	(*PutVersion)(nil),      // 15: holdfast.meta.v1.PutVersion
+	(*DeleteVersion)(nil),   // 16: holdfast.meta.v1.DeleteVersion
+	(*CreateUpload)(nil),    // 17: holdfast.meta.v1.CreateUpload
+	(*PutPart)(nil),         // 18: holdfast.meta.v1.PutPart
+	(*CompleteUpload)(nil),  // 19: holdfast.meta.v1.CompleteUpload
+	(*CompletePart)(nil),    // 20: holdfast.meta.v1.CompletePart
+	(*AbortUpload)(nil),     // 21: holdfast.meta.v1.AbortUpload
+	(*SwapDrives)(nil),      // 22: holdfast.meta.v1.SwapDrives
+	(*Swap)(nil),            // 23: holdfast.meta.v1.Swap
+	(*AckGarbage)(nil),      // 24: holdfast.meta.v1.AckGarbage
+	(*AckRepair)(nil),       // 25: holdfast.meta.v1.AckRepair
+	(*QueueRepair)(nil),     // 26: holdfast.meta.v1.QueueRepair
+	(*CloseBucket)(nil),     // 27: holdfast.meta.v1.CloseBucket
+	(*OpenBucket)(nil),      // 28: holdfast.meta.v1.OpenBucket
+	(*CreateBucket)(nil),    // 29: holdfast.meta.v1.CreateBucket
+	(*MarkBucket)(nil),      // 30: holdfast.meta.v1.MarkBucket
+	(*DeleteBucket)(nil),    // 31: holdfast.meta.v1.DeleteBucket
+	(*PutDrive)(nil),        // 32: holdfast.meta.v1.PutDrive
+	(*InitCluster)(nil),     // 33: holdfast.meta.v1.InitCluster
+	(*Bucket)(nil),          // 34: holdfast.meta.v1.Bucket
+	(*Drive)(nil),           // 35: holdfast.meta.v1.Drive
+	(*Node)(nil),            // 36: holdfast.meta.v1.Node
+	(*Settings)(nil),        // 37: holdfast.meta.v1.Settings
+	(*Cluster)(nil),         // 38: holdfast.meta.v1.Cluster
+	(*Result)(nil),          // 39: holdfast.meta.v1.Result
+	(*Current)(nil),         // 40: holdfast.meta.v1.Current
+	(*Release)(nil),         // 41: holdfast.meta.v1.Release
+	(*Garbage)(nil),         // 42: holdfast.meta.v1.Garbage
+	(*Query)(nil),           // 43: holdfast.meta.v1.Query
+	(*GetVersion)(nil),      // 44: holdfast.meta.v1.GetVersion
+	(*ListObjects)(nil),     // 45: holdfast.meta.v1.ListObjects
+	(*GetUpload)(nil),       // 46: holdfast.meta.v1.GetUpload
+	(*ListParts)(nil),       // 47: holdfast.meta.v1.ListParts
+	(*ListUploads)(nil),     // 48: holdfast.meta.v1.ListUploads
+	(*GetData)(nil),         // 49: holdfast.meta.v1.GetData
+	(*ScanData)(nil),        // 50: holdfast.meta.v1.ScanData
+	(*ScanGarbage)(nil),     // 51: holdfast.meta.v1.ScanGarbage
+	(*ScanRepair)(nil),      // 52: holdfast.meta.v1.ScanRepair
+	(*GetBucket)(nil),       // 53: holdfast.meta.v1.GetBucket
+	(*ListBuckets)(nil),     // 54: holdfast.meta.v1.ListBuckets
+	(*GetCluster)(nil),      // 55: holdfast.meta.v1.GetCluster
+	(*ListDrives)(nil),      // 56: holdfast.meta.v1.ListDrives
+	(*Answer)(nil),          // 57: holdfast.meta.v1.Answer
+	(*Entry)(nil),           // 58: holdfast.meta.v1.Entry
+	(*DataRecord)(nil),      // 59: holdfast.meta.v1.DataRecord
+	nil,                     // 60: holdfast.meta.v1.Manifest.HeadersEntry
+	nil,                     // 61: holdfast.meta.v1.Manifest.MetadataEntry
+	nil,                     // 62: holdfast.meta.v1.Upload.HeadersEntry
+	nil,                     // 63: holdfast.meta.v1.Upload.MetadataEntry
 }
 var file_meta_proto_depIdxs = []int32{
-	5,  // 0: holdfast.meta.v1.Placement.layout:type_name -> holdfast.meta.v1.Layout
+	6,  // 0: holdfast.meta.v1.Placement.layout:type_name -> holdfast.meta.v1.Layout
 	1,  // 1: holdfast.meta.v1.Checksum.algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
 	2,  // 2: holdfast.meta.v1.Checksum.type:type_name -> holdfast.meta.v1.Checksum.Type
-	7,  // 3: holdfast.meta.v1.Part.checksum:type_name -> holdfast.meta.v1.Checksum
-	6,  // 4: holdfast.meta.v1.Part.placement:type_name -> holdfast.meta.v1.Placement
-	9,  // 5: holdfast.meta.v1.Manifest.parts:type_name -> holdfast.meta.v1.Part
-	8,  // 6: holdfast.meta.v1.Manifest.envelope:type_name -> holdfast.meta.v1.Envelope
-	57, // 7: holdfast.meta.v1.Manifest.headers:type_name -> holdfast.meta.v1.Manifest.HeadersEntry
-	58, // 8: holdfast.meta.v1.Manifest.metadata:type_name -> holdfast.meta.v1.Manifest.MetadataEntry
-	7,  // 9: holdfast.meta.v1.Manifest.checksum:type_name -> holdfast.meta.v1.Checksum
-	8,  // 10: holdfast.meta.v1.Upload.envelope:type_name -> holdfast.meta.v1.Envelope
-	59, // 11: holdfast.meta.v1.Upload.headers:type_name -> holdfast.meta.v1.Upload.HeadersEntry
-	60, // 12: holdfast.meta.v1.Upload.metadata:type_name -> holdfast.meta.v1.Upload.MetadataEntry
+	8,  // 3: holdfast.meta.v1.Part.checksum:type_name -> holdfast.meta.v1.Checksum
+	7,  // 4: holdfast.meta.v1.Part.placement:type_name -> holdfast.meta.v1.Placement
+	10, // 5: holdfast.meta.v1.Manifest.parts:type_name -> holdfast.meta.v1.Part
+	9,  // 6: holdfast.meta.v1.Manifest.envelope:type_name -> holdfast.meta.v1.Envelope
+	60, // 7: holdfast.meta.v1.Manifest.headers:type_name -> holdfast.meta.v1.Manifest.HeadersEntry
+	61, // 8: holdfast.meta.v1.Manifest.metadata:type_name -> holdfast.meta.v1.Manifest.MetadataEntry
+	8,  // 9: holdfast.meta.v1.Manifest.checksum:type_name -> holdfast.meta.v1.Checksum
+	9,  // 10: holdfast.meta.v1.Upload.envelope:type_name -> holdfast.meta.v1.Envelope
+	62, // 11: holdfast.meta.v1.Upload.headers:type_name -> holdfast.meta.v1.Upload.HeadersEntry
+	63, // 12: holdfast.meta.v1.Upload.metadata:type_name -> holdfast.meta.v1.Upload.MetadataEntry
 	1,  // 13: holdfast.meta.v1.Upload.checksum_algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
 	2,  // 14: holdfast.meta.v1.Upload.checksum_type:type_name -> holdfast.meta.v1.Checksum.Type
-	14, // 15: holdfast.meta.v1.Command.put_version:type_name -> holdfast.meta.v1.PutVersion
-	15, // 16: holdfast.meta.v1.Command.delete_version:type_name -> holdfast.meta.v1.DeleteVersion
-	16, // 17: holdfast.meta.v1.Command.create_upload:type_name -> holdfast.meta.v1.CreateUpload
-	17, // 18: holdfast.meta.v1.Command.put_part:type_name -> holdfast.meta.v1.PutPart
-	18, // 19: holdfast.meta.v1.Command.complete_upload:type_name -> holdfast.meta.v1.CompleteUpload
-	20, // 20: holdfast.meta.v1.Command.abort_upload:type_name -> holdfast.meta.v1.AbortUpload
-	21, // 21: holdfast.meta.v1.Command.swap_drives:type_name -> holdfast.meta.v1.SwapDrives
-	23, // 22: holdfast.meta.v1.Command.ack_garbage:type_name -> holdfast.meta.v1.AckGarbage
-	24, // 23: holdfast.meta.v1.Command.ack_repair:type_name -> holdfast.meta.v1.AckRepair
-	26, // 24: holdfast.meta.v1.Command.close_bucket:type_name -> holdfast.meta.v1.CloseBucket
-	27, // 25: holdfast.meta.v1.Command.open_bucket:type_name -> holdfast.meta.v1.OpenBucket
-	25, // 26: holdfast.meta.v1.Command.queue_repair:type_name -> holdfast.meta.v1.QueueRepair
-	28, // 27: holdfast.meta.v1.Command.create_bucket:type_name -> holdfast.meta.v1.CreateBucket
-	29, // 28: holdfast.meta.v1.Command.mark_bucket:type_name -> holdfast.meta.v1.MarkBucket
-	30, // 29: holdfast.meta.v1.Command.delete_bucket:type_name -> holdfast.meta.v1.DeleteBucket
-	31, // 30: holdfast.meta.v1.Command.put_drive:type_name -> holdfast.meta.v1.PutDrive
-	32, // 31: holdfast.meta.v1.Command.init_cluster:type_name -> holdfast.meta.v1.InitCluster
-	10, // 32: holdfast.meta.v1.PutVersion.manifest:type_name -> holdfast.meta.v1.Manifest
-	11, // 33: holdfast.meta.v1.PutVersion.condition:type_name -> holdfast.meta.v1.Condition
+	15, // 15: holdfast.meta.v1.Command.put_version:type_name -> holdfast.meta.v1.PutVersion
+	16, // 16: holdfast.meta.v1.Command.delete_version:type_name -> holdfast.meta.v1.DeleteVersion
+	17, // 17: holdfast.meta.v1.Command.create_upload:type_name -> holdfast.meta.v1.CreateUpload
+	18, // 18: holdfast.meta.v1.Command.put_part:type_name -> holdfast.meta.v1.PutPart
+	19, // 19: holdfast.meta.v1.Command.complete_upload:type_name -> holdfast.meta.v1.CompleteUpload
+	21, // 20: holdfast.meta.v1.Command.abort_upload:type_name -> holdfast.meta.v1.AbortUpload
+	22, // 21: holdfast.meta.v1.Command.swap_drives:type_name -> holdfast.meta.v1.SwapDrives
+	24, // 22: holdfast.meta.v1.Command.ack_garbage:type_name -> holdfast.meta.v1.AckGarbage
+	25, // 23: holdfast.meta.v1.Command.ack_repair:type_name -> holdfast.meta.v1.AckRepair
+	27, // 24: holdfast.meta.v1.Command.close_bucket:type_name -> holdfast.meta.v1.CloseBucket
+	28, // 25: holdfast.meta.v1.Command.open_bucket:type_name -> holdfast.meta.v1.OpenBucket
+	26, // 26: holdfast.meta.v1.Command.queue_repair:type_name -> holdfast.meta.v1.QueueRepair
+	29, // 27: holdfast.meta.v1.Command.create_bucket:type_name -> holdfast.meta.v1.CreateBucket
+	30, // 28: holdfast.meta.v1.Command.mark_bucket:type_name -> holdfast.meta.v1.MarkBucket
+	31, // 29: holdfast.meta.v1.Command.delete_bucket:type_name -> holdfast.meta.v1.DeleteBucket
+	32, // 30: holdfast.meta.v1.Command.put_drive:type_name -> holdfast.meta.v1.PutDrive
+	33, // 31: holdfast.meta.v1.Command.init_cluster:type_name -> holdfast.meta.v1.InitCluster
+	11, // 32: holdfast.meta.v1.PutVersion.manifest:type_name -> holdfast.meta.v1.Manifest
+	12, // 33: holdfast.meta.v1.PutVersion.condition:type_name -> holdfast.meta.v1.Condition
 	0,  // 34: holdfast.meta.v1.PutVersion.versioning:type_name -> holdfast.meta.v1.Versioning
-	11, // 35: holdfast.meta.v1.DeleteVersion.condition:type_name -> holdfast.meta.v1.Condition
+	12, // 35: holdfast.meta.v1.DeleteVersion.condition:type_name -> holdfast.meta.v1.Condition
 	0,  // 36: holdfast.meta.v1.DeleteVersion.versioning:type_name -> holdfast.meta.v1.Versioning
-	12, // 37: holdfast.meta.v1.CreateUpload.upload:type_name -> holdfast.meta.v1.Upload
-	9,  // 38: holdfast.meta.v1.PutPart.part:type_name -> holdfast.meta.v1.Part
-	19, // 39: holdfast.meta.v1.CompleteUpload.parts:type_name -> holdfast.meta.v1.CompletePart
-	7,  // 40: holdfast.meta.v1.CompleteUpload.checksum:type_name -> holdfast.meta.v1.Checksum
-	11, // 41: holdfast.meta.v1.CompleteUpload.condition:type_name -> holdfast.meta.v1.Condition
+	13, // 37: holdfast.meta.v1.CreateUpload.upload:type_name -> holdfast.meta.v1.Upload
+	10, // 38: holdfast.meta.v1.PutPart.part:type_name -> holdfast.meta.v1.Part
+	20, // 39: holdfast.meta.v1.CompleteUpload.parts:type_name -> holdfast.meta.v1.CompletePart
+	8,  // 40: holdfast.meta.v1.CompleteUpload.checksum:type_name -> holdfast.meta.v1.Checksum
+	12, // 41: holdfast.meta.v1.CompleteUpload.condition:type_name -> holdfast.meta.v1.Condition
 	0,  // 42: holdfast.meta.v1.CompleteUpload.versioning:type_name -> holdfast.meta.v1.Versioning
-	7,  // 43: holdfast.meta.v1.CompletePart.checksum:type_name -> holdfast.meta.v1.Checksum
-	22, // 44: holdfast.meta.v1.SwapDrives.swaps:type_name -> holdfast.meta.v1.Swap
-	33, // 45: holdfast.meta.v1.CreateBucket.bucket:type_name -> holdfast.meta.v1.Bucket
+	8,  // 43: holdfast.meta.v1.CompletePart.checksum:type_name -> holdfast.meta.v1.Checksum
+	23, // 44: holdfast.meta.v1.SwapDrives.swaps:type_name -> holdfast.meta.v1.Swap
+	34, // 45: holdfast.meta.v1.CreateBucket.bucket:type_name -> holdfast.meta.v1.Bucket
 	3,  // 46: holdfast.meta.v1.MarkBucket.state:type_name -> holdfast.meta.v1.Bucket.State
-	34, // 47: holdfast.meta.v1.PutDrive.drive:type_name -> holdfast.meta.v1.Drive
-	35, // 48: holdfast.meta.v1.InitCluster.cluster:type_name -> holdfast.meta.v1.Cluster
+	35, // 47: holdfast.meta.v1.PutDrive.drive:type_name -> holdfast.meta.v1.Drive
+	38, // 48: holdfast.meta.v1.InitCluster.cluster:type_name -> holdfast.meta.v1.Cluster
 	3,  // 49: holdfast.meta.v1.Bucket.state:type_name -> holdfast.meta.v1.Bucket.State
 	0,  // 50: holdfast.meta.v1.Bucket.versioning:type_name -> holdfast.meta.v1.Versioning
 	4,  // 51: holdfast.meta.v1.Drive.state:type_name -> holdfast.meta.v1.Drive.State
-	10, // 52: holdfast.meta.v1.Result.manifest:type_name -> holdfast.meta.v1.Manifest
-	33, // 53: holdfast.meta.v1.Result.bucket:type_name -> holdfast.meta.v1.Bucket
-	1,  // 54: holdfast.meta.v1.Current.checksum_algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
-	2,  // 55: holdfast.meta.v1.Current.checksum_type:type_name -> holdfast.meta.v1.Checksum.Type
-	6,  // 56: holdfast.meta.v1.Garbage.placement:type_name -> holdfast.meta.v1.Placement
-	41, // 57: holdfast.meta.v1.Query.get_version:type_name -> holdfast.meta.v1.GetVersion
-	42, // 58: holdfast.meta.v1.Query.list_objects:type_name -> holdfast.meta.v1.ListObjects
-	43, // 59: holdfast.meta.v1.Query.get_upload:type_name -> holdfast.meta.v1.GetUpload
-	44, // 60: holdfast.meta.v1.Query.list_parts:type_name -> holdfast.meta.v1.ListParts
-	45, // 61: holdfast.meta.v1.Query.list_uploads:type_name -> holdfast.meta.v1.ListUploads
-	46, // 62: holdfast.meta.v1.Query.get_data:type_name -> holdfast.meta.v1.GetData
-	47, // 63: holdfast.meta.v1.Query.scan_data:type_name -> holdfast.meta.v1.ScanData
-	48, // 64: holdfast.meta.v1.Query.scan_garbage:type_name -> holdfast.meta.v1.ScanGarbage
-	49, // 65: holdfast.meta.v1.Query.scan_repair:type_name -> holdfast.meta.v1.ScanRepair
-	50, // 66: holdfast.meta.v1.Query.get_bucket:type_name -> holdfast.meta.v1.GetBucket
-	51, // 67: holdfast.meta.v1.Query.list_buckets:type_name -> holdfast.meta.v1.ListBuckets
-	52, // 68: holdfast.meta.v1.Query.get_cluster:type_name -> holdfast.meta.v1.GetCluster
-	53, // 69: holdfast.meta.v1.Query.list_drives:type_name -> holdfast.meta.v1.ListDrives
-	10, // 70: holdfast.meta.v1.Answer.manifest:type_name -> holdfast.meta.v1.Manifest
-	55, // 71: holdfast.meta.v1.Answer.entries:type_name -> holdfast.meta.v1.Entry
-	12, // 72: holdfast.meta.v1.Answer.upload:type_name -> holdfast.meta.v1.Upload
-	9,  // 73: holdfast.meta.v1.Answer.parts:type_name -> holdfast.meta.v1.Part
-	56, // 74: holdfast.meta.v1.Answer.data:type_name -> holdfast.meta.v1.DataRecord
-	33, // 75: holdfast.meta.v1.Answer.buckets:type_name -> holdfast.meta.v1.Bucket
-	35, // 76: holdfast.meta.v1.Answer.cluster:type_name -> holdfast.meta.v1.Cluster
-	34, // 77: holdfast.meta.v1.Answer.drives:type_name -> holdfast.meta.v1.Drive
-	37, // 78: holdfast.meta.v1.Entry.current:type_name -> holdfast.meta.v1.Current
-	12, // 79: holdfast.meta.v1.Entry.upload:type_name -> holdfast.meta.v1.Upload
-	6,  // 80: holdfast.meta.v1.DataRecord.placement:type_name -> holdfast.meta.v1.Placement
-	81, // [81:81] is the sub-list for method output_type
-	81, // [81:81] is the sub-list for method input_type
-	81, // [81:81] is the sub-list for extension type_name
-	81, // [81:81] is the sub-list for extension extendee
-	0,  // [0:81] is the sub-list for field type_name
+	5,  // 52: holdfast.meta.v1.Node.state:type_name -> holdfast.meta.v1.Node.State
+	11, // 53: holdfast.meta.v1.Result.manifest:type_name -> holdfast.meta.v1.Manifest
+	34, // 54: holdfast.meta.v1.Result.bucket:type_name -> holdfast.meta.v1.Bucket
+	1,  // 55: holdfast.meta.v1.Current.checksum_algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
+	2,  // 56: holdfast.meta.v1.Current.checksum_type:type_name -> holdfast.meta.v1.Checksum.Type
+	7,  // 57: holdfast.meta.v1.Garbage.placement:type_name -> holdfast.meta.v1.Placement
+	44, // 58: holdfast.meta.v1.Query.get_version:type_name -> holdfast.meta.v1.GetVersion
+	45, // 59: holdfast.meta.v1.Query.list_objects:type_name -> holdfast.meta.v1.ListObjects
+	46, // 60: holdfast.meta.v1.Query.get_upload:type_name -> holdfast.meta.v1.GetUpload
+	47, // 61: holdfast.meta.v1.Query.list_parts:type_name -> holdfast.meta.v1.ListParts
+	48, // 62: holdfast.meta.v1.Query.list_uploads:type_name -> holdfast.meta.v1.ListUploads
+	49, // 63: holdfast.meta.v1.Query.get_data:type_name -> holdfast.meta.v1.GetData
+	50, // 64: holdfast.meta.v1.Query.scan_data:type_name -> holdfast.meta.v1.ScanData
+	51, // 65: holdfast.meta.v1.Query.scan_garbage:type_name -> holdfast.meta.v1.ScanGarbage
+	52, // 66: holdfast.meta.v1.Query.scan_repair:type_name -> holdfast.meta.v1.ScanRepair
+	53, // 67: holdfast.meta.v1.Query.get_bucket:type_name -> holdfast.meta.v1.GetBucket
+	54, // 68: holdfast.meta.v1.Query.list_buckets:type_name -> holdfast.meta.v1.ListBuckets
+	55, // 69: holdfast.meta.v1.Query.get_cluster:type_name -> holdfast.meta.v1.GetCluster
+	56, // 70: holdfast.meta.v1.Query.list_drives:type_name -> holdfast.meta.v1.ListDrives
+	11, // 71: holdfast.meta.v1.Answer.manifest:type_name -> holdfast.meta.v1.Manifest
+	58, // 72: holdfast.meta.v1.Answer.entries:type_name -> holdfast.meta.v1.Entry
+	13, // 73: holdfast.meta.v1.Answer.upload:type_name -> holdfast.meta.v1.Upload
+	10, // 74: holdfast.meta.v1.Answer.parts:type_name -> holdfast.meta.v1.Part
+	59, // 75: holdfast.meta.v1.Answer.data:type_name -> holdfast.meta.v1.DataRecord
+	34, // 76: holdfast.meta.v1.Answer.buckets:type_name -> holdfast.meta.v1.Bucket
+	38, // 77: holdfast.meta.v1.Answer.cluster:type_name -> holdfast.meta.v1.Cluster
+	35, // 78: holdfast.meta.v1.Answer.drives:type_name -> holdfast.meta.v1.Drive
+	40, // 79: holdfast.meta.v1.Entry.current:type_name -> holdfast.meta.v1.Current
+	13, // 80: holdfast.meta.v1.Entry.upload:type_name -> holdfast.meta.v1.Upload
+	7,  // 81: holdfast.meta.v1.DataRecord.placement:type_name -> holdfast.meta.v1.Placement
+	82, // [82:82] is the sub-list for method output_type
+	82, // [82:82] is the sub-list for method input_type
+	82, // [82:82] is the sub-list for extension type_name
+	82, // [82:82] is the sub-list for extension extendee
+	0,  // [0:82] is the sub-list for field type_name
 }
 
 func init() { file_meta_proto_init() }
@@ -4855,7 +5110,7 @@ func file_meta_proto_init() {
 		(*Command_PutDrive)(nil),
 		(*Command_InitCluster)(nil),
 	}
-	file_meta_proto_msgTypes[35].OneofWrappers = []any{
+	file_meta_proto_msgTypes[37].OneofWrappers = []any{
 		(*Query_GetVersion)(nil),
 		(*Query_ListObjects)(nil),
 		(*Query_GetUpload)(nil),
@@ -4875,8 +5130,8 @@ func file_meta_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meta_proto_rawDesc), len(file_meta_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   56,
+			NumEnums:      6,
+			NumMessages:   58,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
