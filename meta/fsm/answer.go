@@ -91,7 +91,16 @@ func answerSystem(r Reader, q *metapb.Query) (*metapb.Answer, error) {
 		}
 		return &metapb.Answer{Cluster: c}, nil
 	case *metapb.Query_ListDrives:
-		return listDrives(r)
+		drives, err := listDrives(r)
+		return &metapb.Answer{Drives: drives}, err
+	case *metapb.Query_ListNodes:
+		nodes, err := listNodes(r)
+		return &metapb.Answer{Nodes: nodes}, err
+	case *metapb.Query_GetSettings:
+		settings, err := loadSettings(r)
+		return &metapb.Answer{Settings: settings}, err
+	case *metapb.Query_GetLayout:
+		return getLayout(r, op.GetLayout)
 	}
 	return nil, refuse(kind.InvalidArgument, "the system group does not know this query")
 }

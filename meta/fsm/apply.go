@@ -107,6 +107,10 @@ func (a *applier) runSystem() (*metapb.Result, error) {
 		return a.putDrive(op.PutDrive)
 	case *metapb.Command_InitCluster:
 		return a.initCluster(op.InitCluster)
+	case *metapb.Command_PutNode:
+		return a.putNode(op.PutNode)
+	case *metapb.Command_PutSettings:
+		return a.putSettings(op.PutSettings)
 	}
 	return nil, refuse(kind.InvalidArgument, "the system group does not know this command")
 }

@@ -1,7 +1,6 @@
 package fsm
 
 import (
-	"fmt"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -166,38 +165,4 @@ func (a *applier) deleteBucket(c *metapb.DeleteBucket) (*metapb.Result, error) {
 		return nil, refuse(kind.Conflict, "the bucket is not marked for deletion")
 	}
 	return &metapb.Result{Found: true, Bucket: b}, a.s.Delete(bucketKey(c.Name))
-}
-
-func (a *applier) putDrive(c *metapb.PutDrive) (*metapb.Result, error) {
-	d := c.Drive
-	if len(d.GetId()) != id.Size || proto.Size(d) > maxDetails {
-		return nil, refuse(kind.InvalidArgument, "a drive has an ID of 16 bytes and a short path")
-	}
-	return &metapb.Result{}, save(a.s, tableKey(tableDrive, d.Id), d)
-}
-
-func (a *applier) initCluster(c *metapb.InitCluster) (*metapb.Result, error) {
-	if len(c.Cluster.GetId()) != id.Size {
-		return nil, refuse(kind.InvalidArgument, "a cluster ID has 16 bytes")
-	}
-	old, err := loadCluster(a.s)
-	if err != nil {
-		return nil, err
-	}
-	if old == nil {
-		return &metapb.Result{}, save(a.s, []byte{tableCluster}, c.Cluster)
-	}
-	if string(old.Id) != string(c.Cluster.Id) {
-		return nil, refuse(kind.Conflict, "%s", fmt.Sprintf("this is cluster %x already", old.Id))
-	}
-	return &metapb.Result{}, nil
-}
-
-func loadCluster(r Reader) (*metapb.Cluster, error) {
-	c := &metapb.Cluster{}
-	ok, err := load(r, []byte{tableCluster}, "cluster", c)
-	if err != nil || !ok {
-		return nil, err
-	}
-	return c, nil
 }

@@ -24,6 +24,9 @@ func describeResult(r *metapb.Result) string {
 	if r.Bucket != nil {
 		out += " " + describeBucket(r.Bucket)
 	}
+	if r.LayoutVersion != 0 {
+		out += fmt.Sprintf(" layout %d", r.LayoutVersion)
+	}
 	return out + flags("", "found", r.Found, "made-or-removed-marker", r.DeleteMarker)
 }
 
@@ -74,6 +77,18 @@ func describeDrives(p *metapb.Placement) string {
 	return strings.Join(names, "")
 }
 
+func describeDrive(d *metapb.Drive) string {
+	return fmt.Sprintf("drive %s %s %s since=%d node=%s zone=%s capacity=%d", nameOf(d.Id), d.Path, d.State, d.SinceMs, nameOf(d.Node), d.Zone, d.CapacityBytes) + flags("", "removed", d.Removed)
+}
+
+func describeNode(n *metapb.Node) string {
+	return fmt.Sprintf("node %s %s %s since=%d zone=%s peer=%s s3=%s", nameOf(n.Id), n.Name, n.State, n.SinceMs, n.Zone, n.PeerAddress, n.S3Address) + flags("", "storage", n.Storage)
+}
+
+func describeSettings(s *metapb.Settings) string {
+	return fmt.Sprintf("settings rate=%d after=%d", s.RebalanceBytesPerSecond, s.RepairAfterMs) + flags("", "paused", s.RebalancePaused)
+}
+
 func describeBucket(b *metapb.Bucket) string {
 	return fmt.Sprintf("{%s %s owner=%s %s}", b.Name, nameOf(b.Id), b.Owner, b.State)
 }
@@ -118,7 +133,23 @@ func describeAnswer(a *metapb.Answer) string {
 		say("cluster %s groups=%d", nameOf(a.Cluster.Id), a.Cluster.Groups)
 	}
 	for _, d := range a.Drives {
-		say("drive %s %s %s", nameOf(d.Id), d.Path, d.State)
+		say("%s", describeDrive(d))
+	}
+	for _, n := range a.Nodes {
+		say("%s", describeNode(n))
+	}
+	if a.Settings != nil {
+		say("%s", describeSettings(a.Settings))
+	}
+	if l := a.Layout; l != nil {
+		say("layout %d of cluster %s", l.Version, nameOf(l.Cluster.GetId()))
+		for _, n := range l.Nodes {
+			say("  %s", describeNode(n))
+		}
+		for _, d := range l.Drives {
+			say("  %s", describeDrive(d))
+		}
+		say("  %s", describeSettings(l.Settings))
 	}
 	if a.Truncated {
 		say("and more")

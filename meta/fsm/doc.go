@@ -40,6 +40,10 @@
 //	| 'B' | name                                | Bucket                                      |
 //	| 'D' | drive ID (16)                       | Drive                                       |
 //	| 'C' |                                     | Cluster                                     |
+//	| 'N' | node ID (16)                        | Node                                        |
+//	| 'S' |                                     | Settings                                    |
+//	| 'L' |                                     | raft index (8) of the last command that     |
+//	|     |                                     | changed a Drive, Cluster, Node or Settings  |
 //	+-----+-------------------------------------+---------------------------------------------+
 //
 // No value is larger than 320 KiB: parts beyond 256 KiB go into 'm' records, whose number the

@@ -25,6 +25,9 @@ const (
 	tableBacklog   = 'Z' // → number of Release records
 	tableBucket    = 'B' // name → Bucket
 	tableDrive     = 'D' // drive ID → Drive
+	tableNode      = 'N' // node ID → Node
+	tableSettings  = 'S' // → Settings
+	tableLayout    = 'L' // → index of the last command that changed nodes, drives, settings or cluster
 	tableCluster   = 'C' // → Cluster
 	sequenceLen    = 8
 	bucketTableLen = 1 + id.Size

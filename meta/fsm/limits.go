@@ -16,7 +16,13 @@ const (
 	maxShared     = 2048              // parts that a version may share without replacing the lender
 	maxIDs        = 10_000            // data IDs in one Ack, Queue or GetData
 	maxBuckets    = 10_000            // buckets of a cluster, when a command names no number
-	maxNameLen    = 255               // bytes of a bucket's name
+	maxNameLen    = 255               // bytes of the name of a bucket, node or zone
+	maxAddressLen = 261               // bytes of host:port
+	maxPathLen    = 4096              // bytes of a drive's directory
+	maxNodes      = 10_000            // nodes of a cluster, those that are gone included
+	maxDrives     = 100_000           // drives of a cluster, those that are gone included
+	maxRate       = uint64(1) << 40   // bytes per second
+	maxPatienceMs = int64(1) << 36    // two years
 	maxPage       = 10_000            // entries of one answer
 	defaultScan   = 1000              // entries of a scan that names no limit
 	releaseBatch  = 128               // references that one command drops at once; more go to the backlog

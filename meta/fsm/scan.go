@@ -156,20 +156,3 @@ func listBuckets(r Reader, q *metapb.ListBuckets) (*metapb.Answer, error) {
 	})
 	return a, err
 }
-
-func listDrives(r Reader) (*metapb.Answer, error) {
-	a := &metapb.Answer{}
-	var err error
-	a.Truncated, err = scan(r, tableDrive, nil, nil, maxPage, func(_, value []byte, room bool) (bool, error) {
-		if !room {
-			return true, nil
-		}
-		d := &metapb.Drive{}
-		if err := proto.Unmarshal(value, d); err != nil {
-			return false, damaged("drive", err)
-		}
-		a.Drives = append(a.Drives, d)
-		return true, nil
-	})
-	return a, err
-}

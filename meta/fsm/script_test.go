@@ -305,7 +305,22 @@ func (r *script) command(name string, w words) *metapb.Command {
 	case "delete-bucket":
 		cmd.Op = &metapb.Command_DeleteBucket{DeleteBucket: &metapb.DeleteBucket{Name: w.arg(0), Id: named(w.opt("id"))}}
 	case "drive":
-		cmd.Op = &metapb.Command_PutDrive{PutDrive: &metapb.PutDrive{Drive: &metapb.Drive{Id: named(w.arg(0)), Path: w.opt("path"), State: metapb.Drive_State(metapb.Drive_State_value[w.opt("state")])}}}
+		p := &metapb.PutDrive{StateOnly: w.has("state-only"), IfAbsent: w.has("if-absent"), Drive: &metapb.Drive{Id: named(w.arg(0)), Path: w.opt("path"), Node: named(w.opt("node")),
+			Zone: w.opt("zone"), CapacityBytes: uint64(w.num("capacity")), Removed: w.has("removed"), State: metapb.Drive_State(metapb.Drive_State_value[w.opt("state")])}}
+		for _, s := range strings.FieldsFunc(w.opt("if"), func(r rune) bool { return r == ',' }) {
+			p.IfState = append(p.IfState, metapb.Drive_State(metapb.Drive_State_value[s]))
+		}
+		cmd.Op = &metapb.Command_PutDrive{PutDrive: p}
+	case "node":
+		p := &metapb.PutNode{StateOnly: w.has("state-only"), IfAbsent: w.has("if-absent"), Node: &metapb.Node{Id: named(w.arg(0)), Name: w.opt("name"), Zone: w.opt("zone"),
+			PeerAddress: w.opt("peer"), S3Address: w.opt("s3"), Storage: w.has("storage"), State: metapb.Node_State(metapb.Node_State_value[w.opt("state")])}}
+		for _, s := range strings.FieldsFunc(w.opt("if"), func(r rune) bool { return r == ',' }) {
+			p.IfState = append(p.IfState, metapb.Node_State(metapb.Node_State_value[s]))
+		}
+		cmd.Op = &metapb.Command_PutNode{PutNode: p}
+	case "settings":
+		cmd.Op = &metapb.Command_PutSettings{PutSettings: &metapb.PutSettings{IfVersion: uint64(w.num("if-version")),
+			Settings: &metapb.Settings{RebalancePaused: w.has("paused"), RebalanceBytesPerSecond: uint64(w.num("rate")), RepairAfterMs: w.num("after")}}}
 	case "cluster":
 		cmd.Op = &metapb.Command_InitCluster{InitCluster: &metapb.InitCluster{Cluster: &metapb.Cluster{Id: named(w.arg(0)), Groups: uint32(w.num("groups"))}}}
 	default:
@@ -355,6 +370,12 @@ func (r *script) query(name string, w words) *metapb.Query {
 		q.Op = &metapb.Query_GetCluster{GetCluster: &metapb.GetCluster{}}
 	case "drives":
 		q.Op = &metapb.Query_ListDrives{ListDrives: &metapb.ListDrives{}}
+	case "nodes":
+		q.Op = &metapb.Query_ListNodes{ListNodes: &metapb.ListNodes{}}
+	case "get-settings":
+		q.Op = &metapb.Query_GetSettings{GetSettings: &metapb.GetSettings{}}
+	case "layout":
+		q.Op = &metapb.Query_GetLayout{GetLayout: &metapb.GetLayout{KnownVersion: uint64(w.num("known"))}}
 	default:
 		return nil
 	}

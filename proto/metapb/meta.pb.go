@@ -223,7 +223,7 @@ func (x Bucket_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Bucket_State.Descriptor instead.
 func (Bucket_State) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{28, 0}
+	return file_meta_proto_rawDescGZIP(), []int{30, 0}
 }
 
 // GONE: lost or replaced, records may name it; RETIRED: nothing does any more; DRAINING: to be emptied.
@@ -276,7 +276,7 @@ func (x Drive_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Drive_State.Descriptor instead.
 func (Drive_State) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{29, 0}
+	return file_meta_proto_rawDescGZIP(), []int{31, 0}
 }
 
 type Node_State int32
@@ -325,7 +325,7 @@ func (x Node_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Node_State.Descriptor instead.
 func (Node_State) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{30, 0}
+	return file_meta_proto_rawDescGZIP(), []int{32, 0}
 }
 
 // Scheme and geometry of a run of stripes. See package erasure for the arithmetic.
@@ -1104,6 +1104,8 @@ type Command struct {
 	//	*Command_DeleteBucket
 	//	*Command_PutDrive
 	//	*Command_InitCluster
+	//	*Command_PutNode
+	//	*Command_PutSettings
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1327,6 +1329,24 @@ func (x *Command) GetInitCluster() *InitCluster {
 	return nil
 }
 
+func (x *Command) GetPutNode() *PutNode {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PutNode); ok {
+			return x.PutNode
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetPutSettings() *PutSettings {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PutSettings); ok {
+			return x.PutSettings
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -1400,6 +1420,14 @@ type Command_InitCluster struct {
 	InitCluster *InitCluster `protobuf:"bytes,44,opt,name=init_cluster,json=initCluster,proto3,oneof"`
 }
 
+type Command_PutNode struct {
+	PutNode *PutNode `protobuf:"bytes,45,opt,name=put_node,json=putNode,proto3,oneof"`
+}
+
+type Command_PutSettings struct {
+	PutSettings *PutSettings `protobuf:"bytes,46,opt,name=put_settings,json=putSettings,proto3,oneof"`
+}
+
 func (*Command_PutVersion) isCommand_Op() {}
 
 func (*Command_DeleteVersion) isCommand_Op() {}
@@ -1433,6 +1461,10 @@ func (*Command_DeleteBucket) isCommand_Op() {}
 func (*Command_PutDrive) isCommand_Op() {}
 
 func (*Command_InitCluster) isCommand_Op() {}
+
+func (*Command_PutNode) isCommand_Op() {}
+
+func (*Command_PutSettings) isCommand_Op() {}
 
 type PutVersion struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2377,9 +2409,14 @@ func (x *DeleteBucket) GetId() []byte {
 	return nil
 }
 
+// PutDrive, PutNode: since_ms is set by apply. With if_state or if_absent a record that is not as
+// they say is a Conflict. A record that would not change is not written.
 type PutDrive struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Drive         *Drive                 `protobuf:"bytes,1,opt,name=drive,proto3" json:"drive,omitempty"`
+	StateOnly     bool                   `protobuf:"varint,2,opt,name=state_only,json=stateOnly,proto3" json:"state_only,omitempty"`                                    // only id, state and removed count; the rest stays as it is
+	IfState       []Drive_State          `protobuf:"varint,3,rep,packed,name=if_state,json=ifState,proto3,enum=holdfast.meta.v1.Drive_State" json:"if_state,omitempty"` // it is there, in one of these states
+	IfAbsent      bool                   `protobuf:"varint,4,opt,name=if_absent,json=ifAbsent,proto3" json:"if_absent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2421,6 +2458,147 @@ func (x *PutDrive) GetDrive() *Drive {
 	return nil
 }
 
+func (x *PutDrive) GetStateOnly() bool {
+	if x != nil {
+		return x.StateOnly
+	}
+	return false
+}
+
+func (x *PutDrive) GetIfState() []Drive_State {
+	if x != nil {
+		return x.IfState
+	}
+	return nil
+}
+
+func (x *PutDrive) GetIfAbsent() bool {
+	if x != nil {
+		return x.IfAbsent
+	}
+	return false
+}
+
+type PutNode struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	StateOnly     bool                   `protobuf:"varint,2,opt,name=state_only,json=stateOnly,proto3" json:"state_only,omitempty"` // only id and state count; the rest stays as it is
+	IfState       []Node_State           `protobuf:"varint,3,rep,packed,name=if_state,json=ifState,proto3,enum=holdfast.meta.v1.Node_State" json:"if_state,omitempty"`
+	IfAbsent      bool                   `protobuf:"varint,4,opt,name=if_absent,json=ifAbsent,proto3" json:"if_absent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutNode) Reset() {
+	*x = PutNode{}
+	mi := &file_meta_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutNode) ProtoMessage() {}
+
+func (x *PutNode) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutNode.ProtoReflect.Descriptor instead.
+func (*PutNode) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *PutNode) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *PutNode) GetStateOnly() bool {
+	if x != nil {
+		return x.StateOnly
+	}
+	return false
+}
+
+func (x *PutNode) GetIfState() []Node_State {
+	if x != nil {
+		return x.IfState
+	}
+	return nil
+}
+
+func (x *PutNode) GetIfAbsent() bool {
+	if x != nil {
+		return x.IfAbsent
+	}
+	return false
+}
+
+type PutSettings struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Settings      *Settings              `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
+	IfVersion     uint64                 `protobuf:"varint,2,opt,name=if_version,json=ifVersion,proto3" json:"if_version,omitempty"` // the layout's; another one is a Conflict. 0: whatever it is
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutSettings) Reset() {
+	*x = PutSettings{}
+	mi := &file_meta_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutSettings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutSettings) ProtoMessage() {}
+
+func (x *PutSettings) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutSettings.ProtoReflect.Descriptor instead.
+func (*PutSettings) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *PutSettings) GetSettings() *Settings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+func (x *PutSettings) GetIfVersion() uint64 {
+	if x != nil {
+		return x.IfVersion
+	}
+	return 0
+}
+
 type InitCluster struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Cluster       *Cluster               `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
@@ -2430,7 +2608,7 @@ type InitCluster struct {
 
 func (x *InitCluster) Reset() {
 	*x = InitCluster{}
-	mi := &file_meta_proto_msgTypes[27]
+	mi := &file_meta_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2442,7 +2620,7 @@ func (x *InitCluster) String() string {
 func (*InitCluster) ProtoMessage() {}
 
 func (x *InitCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[27]
+	mi := &file_meta_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2455,7 +2633,7 @@ func (x *InitCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InitCluster.ProtoReflect.Descriptor instead.
 func (*InitCluster) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{27}
+	return file_meta_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *InitCluster) GetCluster() *Cluster {
@@ -2480,7 +2658,7 @@ type Bucket struct {
 
 func (x *Bucket) Reset() {
 	*x = Bucket{}
-	mi := &file_meta_proto_msgTypes[28]
+	mi := &file_meta_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2492,7 +2670,7 @@ func (x *Bucket) String() string {
 func (*Bucket) ProtoMessage() {}
 
 func (x *Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[28]
+	mi := &file_meta_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2505,7 +2683,7 @@ func (x *Bucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bucket.ProtoReflect.Descriptor instead.
 func (*Bucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{28}
+	return file_meta_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Bucket) GetName() string {
@@ -2566,13 +2744,14 @@ type Drive struct {
 	Zone          string                 `protobuf:"bytes,5,opt,name=zone,proto3" json:"zone,omitempty"`
 	CapacityBytes uint64                 `protobuf:"varint,6,opt,name=capacity_bytes,json=capacityBytes,proto3" json:"capacity_bytes,omitempty"`
 	SinceMs       int64                  `protobuf:"varint,7,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"` // of state
+	Removed       bool                   `protobuf:"varint,8,opt,name=removed,proto3" json:"removed,omitempty"`                // by an operator: GONE or RETIRED, it does not come back by itself
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Drive) Reset() {
 	*x = Drive{}
-	mi := &file_meta_proto_msgTypes[29]
+	mi := &file_meta_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2584,7 +2763,7 @@ func (x *Drive) String() string {
 func (*Drive) ProtoMessage() {}
 
 func (x *Drive) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[29]
+	mi := &file_meta_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2597,7 +2776,7 @@ func (x *Drive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drive.ProtoReflect.Descriptor instead.
 func (*Drive) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{29}
+	return file_meta_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Drive) GetId() []byte {
@@ -2649,6 +2828,13 @@ func (x *Drive) GetSinceMs() int64 {
 	return 0
 }
 
+func (x *Drive) GetRemoved() bool {
+	if x != nil {
+		return x.Removed
+	}
+	return false
+}
+
 type Node struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -2665,7 +2851,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_meta_proto_msgTypes[30]
+	mi := &file_meta_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2677,7 +2863,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[30]
+	mi := &file_meta_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2690,7 +2876,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{30}
+	return file_meta_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Node) GetId() []byte {
@@ -2761,7 +2947,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_meta_proto_msgTypes[31]
+	mi := &file_meta_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2773,7 +2959,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[31]
+	mi := &file_meta_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2786,7 +2972,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{31}
+	return file_meta_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Settings) GetRebalancePaused() bool {
@@ -2810,6 +2996,83 @@ func (x *Settings) GetRepairAfterMs() int64 {
 	return 0
 }
 
+// ClusterLayout is all of the above at once: what there is and what is to become of it.
+type ClusterLayout struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"` // index of the last command that changed any of it; 0: none since there are versions
+	Cluster       *Cluster               `protobuf:"bytes,2,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	Nodes         []*Node                `protobuf:"bytes,3,rep,name=nodes,proto3" json:"nodes,omitempty"`   // by ID
+	Drives        []*Drive               `protobuf:"bytes,4,rep,name=drives,proto3" json:"drives,omitempty"` // by ID
+	Settings      *Settings              `protobuf:"bytes,5,opt,name=settings,proto3" json:"settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterLayout) Reset() {
+	*x = ClusterLayout{}
+	mi := &file_meta_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterLayout) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterLayout) ProtoMessage() {}
+
+func (x *ClusterLayout) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterLayout.ProtoReflect.Descriptor instead.
+func (*ClusterLayout) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ClusterLayout) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *ClusterLayout) GetCluster() *Cluster {
+	if x != nil {
+		return x.Cluster
+	}
+	return nil
+}
+
+func (x *ClusterLayout) GetNodes() []*Node {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *ClusterLayout) GetDrives() []*Drive {
+	if x != nil {
+		return x.Drives
+	}
+	return nil
+}
+
+func (x *ClusterLayout) GetSettings() *Settings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
 type Cluster struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -2823,7 +3086,7 @@ type Cluster struct {
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_meta_proto_msgTypes[32]
+	mi := &file_meta_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2835,7 +3098,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[32]
+	mi := &file_meta_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2848,7 +3111,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{32}
+	return file_meta_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Cluster) GetId() []byte {
@@ -2891,17 +3154,18 @@ type Result struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          uint32                 `protobuf:"varint,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	Manifest      *Manifest              `protobuf:"bytes,3,opt,name=manifest,proto3" json:"manifest,omitempty"`                              // Put, Complete: as stored, without parts; Delete: the marker or what was removed, without parts
-	Bucket        *Bucket                `protobuf:"bytes,4,opt,name=bucket,proto3" json:"bucket,omitempty"`                                  // CreateBucket on Exists: the one that is there
-	DeleteMarker  bool                   `protobuf:"varint,5,opt,name=delete_marker,json=deleteMarker,proto3" json:"delete_marker,omitempty"` // Delete: a marker was made (or removed, with a version ID)
-	Found         bool                   `protobuf:"varint,6,opt,name=found,proto3" json:"found,omitempty"`                                   // Delete: there was something to delete
+	Manifest      *Manifest              `protobuf:"bytes,3,opt,name=manifest,proto3" json:"manifest,omitempty"`                                 // Put, Complete: as stored, without parts; Delete: the marker or what was removed, without parts
+	Bucket        *Bucket                `protobuf:"bytes,4,opt,name=bucket,proto3" json:"bucket,omitempty"`                                     // CreateBucket on Exists: the one that is there
+	DeleteMarker  bool                   `protobuf:"varint,5,opt,name=delete_marker,json=deleteMarker,proto3" json:"delete_marker,omitempty"`    // Delete: a marker was made (or removed, with a version ID)
+	Found         bool                   `protobuf:"varint,6,opt,name=found,proto3" json:"found,omitempty"`                                      // Delete: there was something to delete
+	LayoutVersion uint64                 `protobuf:"varint,7,opt,name=layout_version,json=layoutVersion,proto3" json:"layout_version,omitempty"` // PutNode, PutDrive, PutSettings: the layout that has it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_meta_proto_msgTypes[33]
+	mi := &file_meta_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2913,7 +3177,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[33]
+	mi := &file_meta_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2926,7 +3190,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{33}
+	return file_meta_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Result) GetKind() uint32 {
@@ -2971,6 +3235,13 @@ func (x *Result) GetFound() bool {
 	return false
 }
 
+func (x *Result) GetLayoutVersion() uint64 {
+	if x != nil {
+		return x.LayoutVersion
+	}
+	return 0
+}
+
 // Current: the compact record of a key's newest version, all that a LIST page needs.
 type Current struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
@@ -2993,7 +3264,7 @@ type Current struct {
 
 func (x *Current) Reset() {
 	*x = Current{}
-	mi := &file_meta_proto_msgTypes[34]
+	mi := &file_meta_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3005,7 +3276,7 @@ func (x *Current) String() string {
 func (*Current) ProtoMessage() {}
 
 func (x *Current) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[34]
+	mi := &file_meta_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3018,7 +3289,7 @@ func (x *Current) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Current.ProtoReflect.Descriptor instead.
 func (*Current) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{34}
+	return file_meta_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Current) GetVersionId() []byte {
@@ -3125,7 +3396,7 @@ type Release struct {
 
 func (x *Release) Reset() {
 	*x = Release{}
-	mi := &file_meta_proto_msgTypes[35]
+	mi := &file_meta_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3137,7 +3408,7 @@ func (x *Release) String() string {
 func (*Release) ProtoMessage() {}
 
 func (x *Release) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[35]
+	mi := &file_meta_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3150,7 +3421,7 @@ func (x *Release) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Release.ProtoReflect.Descriptor instead.
 func (*Release) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{35}
+	return file_meta_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Release) GetDataIds() []byte {
@@ -3185,7 +3456,7 @@ type Garbage struct {
 
 func (x *Garbage) Reset() {
 	*x = Garbage{}
-	mi := &file_meta_proto_msgTypes[36]
+	mi := &file_meta_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3197,7 +3468,7 @@ func (x *Garbage) String() string {
 func (*Garbage) ProtoMessage() {}
 
 func (x *Garbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[36]
+	mi := &file_meta_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3210,7 +3481,7 @@ func (x *Garbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Garbage.ProtoReflect.Descriptor instead.
 func (*Garbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{36}
+	return file_meta_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Garbage) GetPlacement() *Placement {
@@ -3246,6 +3517,9 @@ type Query struct {
 	//	*Query_ListBuckets
 	//	*Query_GetCluster
 	//	*Query_ListDrives
+	//	*Query_ListNodes
+	//	*Query_GetSettings
+	//	*Query_GetLayout
 	Op            isQuery_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3253,7 +3527,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_meta_proto_msgTypes[37]
+	mi := &file_meta_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3265,7 +3539,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[37]
+	mi := &file_meta_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3278,7 +3552,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{37}
+	return file_meta_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Query) GetBucket() []byte {
@@ -3419,6 +3693,33 @@ func (x *Query) GetListDrives() *ListDrives {
 	return nil
 }
 
+func (x *Query) GetListNodes() *ListNodes {
+	if x != nil {
+		if x, ok := x.Op.(*Query_ListNodes); ok {
+			return x.ListNodes
+		}
+	}
+	return nil
+}
+
+func (x *Query) GetGetSettings() *GetSettings {
+	if x != nil {
+		if x, ok := x.Op.(*Query_GetSettings); ok {
+			return x.GetSettings
+		}
+	}
+	return nil
+}
+
+func (x *Query) GetGetLayout() *GetLayout {
+	if x != nil {
+		if x, ok := x.Op.(*Query_GetLayout); ok {
+			return x.GetLayout
+		}
+	}
+	return nil
+}
+
 type isQuery_Op interface {
 	isQuery_Op()
 }
@@ -3475,6 +3776,18 @@ type Query_ListDrives struct {
 	ListDrives *ListDrives `protobuf:"bytes,33,opt,name=list_drives,json=listDrives,proto3,oneof"`
 }
 
+type Query_ListNodes struct {
+	ListNodes *ListNodes `protobuf:"bytes,34,opt,name=list_nodes,json=listNodes,proto3,oneof"`
+}
+
+type Query_GetSettings struct {
+	GetSettings *GetSettings `protobuf:"bytes,35,opt,name=get_settings,json=getSettings,proto3,oneof"`
+}
+
+type Query_GetLayout struct {
+	GetLayout *GetLayout `protobuf:"bytes,36,opt,name=get_layout,json=getLayout,proto3,oneof"`
+}
+
 func (*Query_GetVersion) isQuery_Op() {}
 
 func (*Query_ListObjects) isQuery_Op() {}
@@ -3501,6 +3814,12 @@ func (*Query_GetCluster) isQuery_Op() {}
 
 func (*Query_ListDrives) isQuery_Op() {}
 
+func (*Query_ListNodes) isQuery_Op() {}
+
+func (*Query_GetSettings) isQuery_Op() {}
+
+func (*Query_GetLayout) isQuery_Op() {}
+
 // GetVersion with neither version set asks for the current one. A current delete marker answers with it.
 type GetVersion struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3515,7 +3834,7 @@ type GetVersion struct {
 
 func (x *GetVersion) Reset() {
 	*x = GetVersion{}
-	mi := &file_meta_proto_msgTypes[38]
+	mi := &file_meta_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3527,7 +3846,7 @@ func (x *GetVersion) String() string {
 func (*GetVersion) ProtoMessage() {}
 
 func (x *GetVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[38]
+	mi := &file_meta_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3540,7 +3859,7 @@ func (x *GetVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVersion.ProtoReflect.Descriptor instead.
 func (*GetVersion) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{38}
+	return file_meta_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GetVersion) GetVersionId() []byte {
@@ -3591,7 +3910,7 @@ type ListObjects struct {
 
 func (x *ListObjects) Reset() {
 	*x = ListObjects{}
-	mi := &file_meta_proto_msgTypes[39]
+	mi := &file_meta_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3603,7 +3922,7 @@ func (x *ListObjects) String() string {
 func (*ListObjects) ProtoMessage() {}
 
 func (x *ListObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[39]
+	mi := &file_meta_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3616,7 +3935,7 @@ func (x *ListObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObjects.ProtoReflect.Descriptor instead.
 func (*ListObjects) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{39}
+	return file_meta_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListObjects) GetPrefix() string {
@@ -3666,7 +3985,7 @@ type GetUpload struct {
 
 func (x *GetUpload) Reset() {
 	*x = GetUpload{}
-	mi := &file_meta_proto_msgTypes[40]
+	mi := &file_meta_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3678,7 +3997,7 @@ func (x *GetUpload) String() string {
 func (*GetUpload) ProtoMessage() {}
 
 func (x *GetUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[40]
+	mi := &file_meta_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3691,7 +4010,7 @@ func (x *GetUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpload.ProtoReflect.Descriptor instead.
 func (*GetUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{40}
+	return file_meta_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetUpload) GetUploadId() []byte {
@@ -3726,7 +4045,7 @@ type ListParts struct {
 
 func (x *ListParts) Reset() {
 	*x = ListParts{}
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3738,7 +4057,7 @@ func (x *ListParts) String() string {
 func (*ListParts) ProtoMessage() {}
 
 func (x *ListParts) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3751,7 +4070,7 @@ func (x *ListParts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParts.ProtoReflect.Descriptor instead.
 func (*ListParts) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{41}
+	return file_meta_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListParts) GetUploadId() []byte {
@@ -3789,7 +4108,7 @@ type ListUploads struct {
 
 func (x *ListUploads) Reset() {
 	*x = ListUploads{}
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3801,7 +4120,7 @@ func (x *ListUploads) String() string {
 func (*ListUploads) ProtoMessage() {}
 
 func (x *ListUploads) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3814,7 +4133,7 @@ func (x *ListUploads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUploads.ProtoReflect.Descriptor instead.
 func (*ListUploads) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{42}
+	return file_meta_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListUploads) GetPrefix() string {
@@ -3868,7 +4187,7 @@ type GetData struct {
 
 func (x *GetData) Reset() {
 	*x = GetData{}
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3880,7 +4199,7 @@ func (x *GetData) String() string {
 func (*GetData) ProtoMessage() {}
 
 func (x *GetData) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3893,7 +4212,7 @@ func (x *GetData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetData.ProtoReflect.Descriptor instead.
 func (*GetData) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{43}
+	return file_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *GetData) GetDataIds() [][]byte {
@@ -3915,7 +4234,7 @@ type ScanData struct {
 
 func (x *ScanData) Reset() {
 	*x = ScanData{}
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3927,7 +4246,7 @@ func (x *ScanData) String() string {
 func (*ScanData) ProtoMessage() {}
 
 func (x *ScanData) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3940,7 +4259,7 @@ func (x *ScanData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanData.ProtoReflect.Descriptor instead.
 func (*ScanData) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{44}
+	return file_meta_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ScanData) GetAfter() []byte {
@@ -3981,7 +4300,7 @@ type ScanGarbage struct {
 
 func (x *ScanGarbage) Reset() {
 	*x = ScanGarbage{}
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3993,7 +4312,7 @@ func (x *ScanGarbage) String() string {
 func (*ScanGarbage) ProtoMessage() {}
 
 func (x *ScanGarbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4006,7 +4325,7 @@ func (x *ScanGarbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanGarbage.ProtoReflect.Descriptor instead.
 func (*ScanGarbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{45}
+	return file_meta_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ScanGarbage) GetAfter() []byte {
@@ -4033,7 +4352,7 @@ type ScanRepair struct {
 
 func (x *ScanRepair) Reset() {
 	*x = ScanRepair{}
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4045,7 +4364,7 @@ func (x *ScanRepair) String() string {
 func (*ScanRepair) ProtoMessage() {}
 
 func (x *ScanRepair) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4058,7 +4377,7 @@ func (x *ScanRepair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanRepair.ProtoReflect.Descriptor instead.
 func (*ScanRepair) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{46}
+	return file_meta_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ScanRepair) GetAfter() []byte {
@@ -4084,7 +4403,7 @@ type GetBucket struct {
 
 func (x *GetBucket) Reset() {
 	*x = GetBucket{}
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4096,7 +4415,7 @@ func (x *GetBucket) String() string {
 func (*GetBucket) ProtoMessage() {}
 
 func (x *GetBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4109,7 +4428,7 @@ func (x *GetBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBucket.ProtoReflect.Descriptor instead.
 func (*GetBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{47}
+	return file_meta_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GetBucket) GetName() string {
@@ -4130,7 +4449,7 @@ type ListBuckets struct {
 
 func (x *ListBuckets) Reset() {
 	*x = ListBuckets{}
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4142,7 +4461,7 @@ func (x *ListBuckets) String() string {
 func (*ListBuckets) ProtoMessage() {}
 
 func (x *ListBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4155,7 +4474,7 @@ func (x *ListBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBuckets.ProtoReflect.Descriptor instead.
 func (*ListBuckets) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{48}
+	return file_meta_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListBuckets) GetPrefix() string {
@@ -4187,7 +4506,7 @@ type GetCluster struct {
 
 func (x *GetCluster) Reset() {
 	*x = GetCluster{}
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4199,7 +4518,7 @@ func (x *GetCluster) String() string {
 func (*GetCluster) ProtoMessage() {}
 
 func (x *GetCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4212,7 +4531,7 @@ func (x *GetCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCluster.ProtoReflect.Descriptor instead.
 func (*GetCluster) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{49}
+	return file_meta_proto_rawDescGZIP(), []int{52}
 }
 
 type ListDrives struct {
@@ -4223,7 +4542,7 @@ type ListDrives struct {
 
 func (x *ListDrives) Reset() {
 	*x = ListDrives{}
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4235,7 +4554,7 @@ func (x *ListDrives) String() string {
 func (*ListDrives) ProtoMessage() {}
 
 func (x *ListDrives) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4248,7 +4567,123 @@ func (x *ListDrives) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDrives.ProtoReflect.Descriptor instead.
 func (*ListDrives) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{50}
+	return file_meta_proto_rawDescGZIP(), []int{53}
+}
+
+type ListNodes struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNodes) Reset() {
+	*x = ListNodes{}
+	mi := &file_meta_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNodes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNodes) ProtoMessage() {}
+
+func (x *ListNodes) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNodes.ProtoReflect.Descriptor instead.
+func (*ListNodes) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{54}
+}
+
+type GetSettings struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSettings) Reset() {
+	*x = GetSettings{}
+	mi := &file_meta_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSettings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSettings) ProtoMessage() {}
+
+func (x *GetSettings) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSettings.ProtoReflect.Descriptor instead.
+func (*GetSettings) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{55}
+}
+
+type GetLayout struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	KnownVersion  uint64                 `protobuf:"varint,1,opt,name=known_version,json=knownVersion,proto3" json:"known_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetLayout) Reset() {
+	*x = GetLayout{}
+	mi := &file_meta_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLayout) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLayout) ProtoMessage() {}
+
+func (x *GetLayout) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLayout.ProtoReflect.Descriptor instead.
+func (*GetLayout) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *GetLayout) GetKnownVersion() uint64 {
+	if x != nil {
+		return x.KnownVersion
+	}
+	return 0
 }
 
 type Answer struct {
@@ -4264,13 +4699,16 @@ type Answer struct {
 	Buckets       []*Bucket              `protobuf:"bytes,9,rep,name=buckets,proto3" json:"buckets,omitempty"`
 	Cluster       *Cluster               `protobuf:"bytes,10,opt,name=cluster,proto3" json:"cluster,omitempty"`
 	Drives        []*Drive               `protobuf:"bytes,11,rep,name=drives,proto3" json:"drives,omitempty"`
+	Nodes         []*Node                `protobuf:"bytes,12,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	Settings      *Settings              `protobuf:"bytes,13,opt,name=settings,proto3" json:"settings,omitempty"`
+	Layout        *ClusterLayout         `protobuf:"bytes,14,opt,name=layout,proto3" json:"layout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4282,7 +4720,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4295,7 +4733,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{51}
+	return file_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Answer) GetKind() uint32 {
@@ -4375,6 +4813,27 @@ func (x *Answer) GetDrives() []*Drive {
 	return nil
 }
 
+func (x *Answer) GetNodes() []*Node {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *Answer) GetSettings() *Settings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+func (x *Answer) GetLayout() *ClusterLayout {
+	if x != nil {
+		return x.Layout
+	}
+	return nil
+}
+
 type Entry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -4387,7 +4846,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4399,7 +4858,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4412,7 +4871,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{52}
+	return file_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Entry) GetKey() string {
@@ -4454,7 +4913,7 @@ type DataRecord struct {
 
 func (x *DataRecord) Reset() {
 	*x = DataRecord{}
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4466,7 +4925,7 @@ func (x *DataRecord) String() string {
 func (*DataRecord) ProtoMessage() {}
 
 func (x *DataRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4479,7 +4938,7 @@ func (x *DataRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataRecord.ProtoReflect.Descriptor instead.
 func (*DataRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{53}
+	return file_meta_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *DataRecord) GetDataId() []byte {
@@ -4610,7 +5069,8 @@ const file_meta_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe1\t\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xdd\n" +
+	"\n" +
 	"\aCommand\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\fR\trequestId\x12\x15\n" +
@@ -4640,7 +5100,9 @@ const file_meta_proto_rawDesc = "" +
 	"markBucket\x12E\n" +
 	"\rdelete_bucket\x18* \x01(\v2\x1e.holdfast.meta.v1.DeleteBucketH\x00R\fdeleteBucket\x129\n" +
 	"\tput_drive\x18+ \x01(\v2\x1a.holdfast.meta.v1.PutDriveH\x00R\bputDrive\x12B\n" +
-	"\finit_cluster\x18, \x01(\v2\x1d.holdfast.meta.v1.InitClusterH\x00R\vinitClusterB\x04\n" +
+	"\finit_cluster\x18, \x01(\v2\x1d.holdfast.meta.v1.InitClusterH\x00R\vinitCluster\x126\n" +
+	"\bput_node\x18- \x01(\v2\x19.holdfast.meta.v1.PutNodeH\x00R\aputNode\x12B\n" +
+	"\fput_settings\x18. \x01(\v2\x1d.holdfast.meta.v1.PutSettingsH\x00R\vputSettingsB\x04\n" +
 	"\x02op\"\xdc\x01\n" +
 	"\n" +
 	"PutVersion\x126\n" +
@@ -4715,9 +5177,23 @@ const file_meta_proto_rawDesc = "" +
 	"\x05state\x18\x02 \x01(\x0e2\x1e.holdfast.meta.v1.Bucket.StateR\x05state\"2\n" +
 	"\fDeleteBucket\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\fR\x02id\"9\n" +
+	"\x02id\x18\x02 \x01(\fR\x02id\"\xaf\x01\n" +
 	"\bPutDrive\x12-\n" +
-	"\x05drive\x18\x01 \x01(\v2\x17.holdfast.meta.v1.DriveR\x05drive\"B\n" +
+	"\x05drive\x18\x01 \x01(\v2\x17.holdfast.meta.v1.DriveR\x05drive\x12\x1d\n" +
+	"\n" +
+	"state_only\x18\x02 \x01(\bR\tstateOnly\x128\n" +
+	"\bif_state\x18\x03 \x03(\x0e2\x1d.holdfast.meta.v1.Drive.StateR\aifState\x12\x1b\n" +
+	"\tif_absent\x18\x04 \x01(\bR\bifAbsent\"\xaa\x01\n" +
+	"\aPutNode\x12*\n" +
+	"\x04node\x18\x01 \x01(\v2\x16.holdfast.meta.v1.NodeR\x04node\x12\x1d\n" +
+	"\n" +
+	"state_only\x18\x02 \x01(\bR\tstateOnly\x127\n" +
+	"\bif_state\x18\x03 \x03(\x0e2\x1c.holdfast.meta.v1.Node.StateR\aifState\x12\x1b\n" +
+	"\tif_absent\x18\x04 \x01(\bR\bifAbsent\"d\n" +
+	"\vPutSettings\x126\n" +
+	"\bsettings\x18\x01 \x01(\v2\x1a.holdfast.meta.v1.SettingsR\bsettings\x12\x1d\n" +
+	"\n" +
+	"if_version\x18\x02 \x01(\x04R\tifVersion\"B\n" +
 	"\vInitCluster\x123\n" +
 	"\acluster\x18\x01 \x01(\v2\x19.holdfast.meta.v1.ClusterR\acluster\"\x90\x02\n" +
 	"\x06Bucket\x12\x12\n" +
@@ -4734,7 +5210,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x05State\x12\n" +
 	"\n" +
 	"\x06ACTIVE\x10\x00\x12\f\n" +
-	"\bDELETING\x10\x01\"\x84\x02\n" +
+	"\bDELETING\x10\x01\"\x9e\x02\n" +
 	"\x05Drive\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\fR\x04node\x12\x12\n" +
@@ -4742,7 +5218,8 @@ const file_meta_proto_rawDesc = "" +
 	"\x05state\x18\x04 \x01(\x0e2\x1d.holdfast.meta.v1.Drive.StateR\x05state\x12\x12\n" +
 	"\x04zone\x18\x05 \x01(\tR\x04zone\x12%\n" +
 	"\x0ecapacity_bytes\x18\x06 \x01(\x04R\rcapacityBytes\x12\x19\n" +
-	"\bsince_ms\x18\a \x01(\x03R\asinceMs\"8\n" +
+	"\bsince_ms\x18\a \x01(\x03R\asinceMs\x12\x18\n" +
+	"\aremoved\x18\b \x01(\bR\aremoved\"8\n" +
 	"\x05State\x12\n" +
 	"\n" +
 	"\x06ACTIVE\x10\x00\x12\b\n" +
@@ -4767,21 +5244,28 @@ const file_meta_proto_rawDesc = "" +
 	"\bSettings\x12)\n" +
 	"\x10rebalance_paused\x18\x01 \x01(\bR\x0frebalancePaused\x12;\n" +
 	"\x1arebalance_bytes_per_second\x18\x02 \x01(\x04R\x17rebalanceBytesPerSecond\x12&\n" +
-	"\x0frepair_after_ms\x18\x03 \x01(\x03R\rrepairAfterMs\"l\n" +
+	"\x0frepair_after_ms\x18\x03 \x01(\x03R\rrepairAfterMs\"\xf5\x01\n" +
+	"\rClusterLayout\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\x123\n" +
+	"\acluster\x18\x02 \x01(\v2\x19.holdfast.meta.v1.ClusterR\acluster\x12,\n" +
+	"\x05nodes\x18\x03 \x03(\v2\x16.holdfast.meta.v1.NodeR\x05nodes\x12/\n" +
+	"\x06drives\x18\x04 \x03(\v2\x17.holdfast.meta.v1.DriveR\x06drives\x126\n" +
+	"\bsettings\x18\x05 \x01(\v2\x1a.holdfast.meta.v1.SettingsR\bsettings\"l\n" +
 	"\aCluster\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
 	"\x06groups\x18\x02 \x01(\rR\x06groups\x12\f\n" +
 	"\x01k\x18\x03 \x01(\rR\x01k\x12\f\n" +
 	"\x01m\x18\x04 \x01(\rR\x01m\x12\x1d\n" +
 	"\n" +
-	"created_ms\x18\x05 \x01(\x03R\tcreatedMs\"\xdb\x01\n" +
+	"created_ms\x18\x05 \x01(\x03R\tcreatedMs\"\x82\x02\n" +
 	"\x06Result\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x126\n" +
 	"\bmanifest\x18\x03 \x01(\v2\x1a.holdfast.meta.v1.ManifestR\bmanifest\x120\n" +
 	"\x06bucket\x18\x04 \x01(\v2\x18.holdfast.meta.v1.BucketR\x06bucket\x12#\n" +
 	"\rdelete_marker\x18\x05 \x01(\bR\fdeleteMarker\x12\x14\n" +
-	"\x05found\x18\x06 \x01(\bR\x05found\"\xdd\x03\n" +
+	"\x05found\x18\x06 \x01(\bR\x05found\x12%\n" +
+	"\x0elayout_version\x18\a \x01(\x04R\rlayoutVersion\"\xdd\x03\n" +
 	"\aCurrent\x12\x1d\n" +
 	"\n" +
 	"version_id\x18\x01 \x01(\fR\tversionId\x12\x1a\n" +
@@ -4805,7 +5289,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x04kept\x18\x03 \x01(\fR\x04kept\"_\n" +
 	"\aGarbage\x129\n" +
 	"\tplacement\x18\x01 \x01(\v2\x1b.holdfast.meta.v1.PlacementR\tplacement\x12\x19\n" +
-	"\bsince_ms\x18\x02 \x01(\x03R\asinceMs\"\xf8\x06\n" +
+	"\bsince_ms\x18\x02 \x01(\x03R\asinceMs\"\xb8\b\n" +
 	"\x05Query\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\fR\x06bucket\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12?\n" +
@@ -4829,7 +5313,12 @@ const file_meta_proto_rawDesc = "" +
 	"\vget_cluster\x18  \x01(\v2\x1c.holdfast.meta.v1.GetClusterH\x00R\n" +
 	"getCluster\x12?\n" +
 	"\vlist_drives\x18! \x01(\v2\x1c.holdfast.meta.v1.ListDrivesH\x00R\n" +
-	"listDrivesB\x04\n" +
+	"listDrives\x12<\n" +
+	"\n" +
+	"list_nodes\x18\" \x01(\v2\x1b.holdfast.meta.v1.ListNodesH\x00R\tlistNodes\x12B\n" +
+	"\fget_settings\x18# \x01(\v2\x1d.holdfast.meta.v1.GetSettingsH\x00R\vgetSettings\x12<\n" +
+	"\n" +
+	"get_layout\x18$ \x01(\v2\x1b.holdfast.meta.v1.GetLayoutH\x00R\tgetLayoutB\x04\n" +
 	"\x02op\"\xad\x01\n" +
 	"\n" +
 	"GetVersion\x12\x1d\n" +
@@ -4886,7 +5375,11 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"GetCluster\"\f\n" +
 	"\n" +
-	"ListDrives\"\xeb\x03\n" +
+	"ListDrives\"\v\n" +
+	"\tListNodes\"\r\n" +
+	"\vGetSettings\"0\n" +
+	"\tGetLayout\x12#\n" +
+	"\rknown_version\x18\x01 \x01(\x04R\fknownVersion\"\x8a\x05\n" +
 	"\x06Answer\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x126\n" +
@@ -4899,7 +5392,10 @@ const file_meta_proto_rawDesc = "" +
 	"\abuckets\x18\t \x03(\v2\x18.holdfast.meta.v1.BucketR\abuckets\x123\n" +
 	"\acluster\x18\n" +
 	" \x01(\v2\x19.holdfast.meta.v1.ClusterR\acluster\x12/\n" +
-	"\x06drives\x18\v \x03(\v2\x17.holdfast.meta.v1.DriveR\x06drives\"\xa5\x01\n" +
+	"\x06drives\x18\v \x03(\v2\x17.holdfast.meta.v1.DriveR\x06drives\x12,\n" +
+	"\x05nodes\x18\f \x03(\v2\x16.holdfast.meta.v1.NodeR\x05nodes\x126\n" +
+	"\bsettings\x18\r \x01(\v2\x1a.holdfast.meta.v1.SettingsR\bsettings\x127\n" +
+	"\x06layout\x18\x0e \x01(\v2\x1f.holdfast.meta.v1.ClusterLayoutR\x06layout\"\xa5\x01\n" +
 	"\x05Entry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12#\n" +
 	"\rcommon_prefix\x18\x02 \x01(\bR\fcommonPrefix\x123\n" +
@@ -4929,7 +5425,7 @@ func file_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
+var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_meta_proto_goTypes = []any{
 	(Versioning)(0),         // 0: holdfast.meta.v1.Versioning
 	(Checksum_Algorithm)(0), // 1: holdfast.meta.v1.Checksum.Algorithm
@@ -4964,37 +5460,43 @@ var file_meta_proto_goTypes = []any{
 	(*MarkBucket)(nil),      // 30: holdfast.meta.v1.MarkBucket
 	(*DeleteBucket)(nil),    // 31: holdfast.meta.v1.DeleteBucket
 	(*PutDrive)(nil),        // 32: holdfast.meta.v1.PutDrive
-	(*InitCluster)(nil),     // 33: holdfast.meta.v1.InitCluster
-	(*Bucket)(nil),          // 34: holdfast.meta.v1.Bucket
-	(*Drive)(nil),           // 35: holdfast.meta.v1.Drive
-	(*Node)(nil),            // 36: holdfast.meta.v1.Node
-	(*Settings)(nil),        // 37: holdfast.meta.v1.Settings
-	(*Cluster)(nil),         // 38: holdfast.meta.v1.Cluster
-	(*Result)(nil),          // 39: holdfast.meta.v1.Result
-	(*Current)(nil),         // 40: holdfast.meta.v1.Current
-	(*Release)(nil),         // 41: holdfast.meta.v1.Release
-	(*Garbage)(nil),         // 42: holdfast.meta.v1.Garbage
-	(*Query)(nil),           // 43: holdfast.meta.v1.Query
-	(*GetVersion)(nil),      // 44: holdfast.meta.v1.GetVersion
-	(*ListObjects)(nil),     // 45: holdfast.meta.v1.ListObjects
-	(*GetUpload)(nil),       // 46: holdfast.meta.v1.GetUpload
-	(*ListParts)(nil),       // 47: holdfast.meta.v1.ListParts
-	(*ListUploads)(nil),     // 48: holdfast.meta.v1.ListUploads
-	(*GetData)(nil),         // 49: holdfast.meta.v1.GetData
-	(*ScanData)(nil),        // 50: holdfast.meta.v1.ScanData
-	(*ScanGarbage)(nil),     // 51: holdfast.meta.v1.ScanGarbage
-	(*ScanRepair)(nil),      // 52: holdfast.meta.v1.ScanRepair
-	(*GetBucket)(nil),       // 53: holdfast.meta.v1.GetBucket
-	(*ListBuckets)(nil),     // 54: holdfast.meta.v1.ListBuckets
-	(*GetCluster)(nil),      // 55: holdfast.meta.v1.GetCluster
-	(*ListDrives)(nil),      // 56: holdfast.meta.v1.ListDrives
-	(*Answer)(nil),          // 57: holdfast.meta.v1.Answer
-	(*Entry)(nil),           // 58: holdfast.meta.v1.Entry
-	(*DataRecord)(nil),      // 59: holdfast.meta.v1.DataRecord
-	nil,                     // 60: holdfast.meta.v1.Manifest.HeadersEntry
-	nil,                     // 61: holdfast.meta.v1.Manifest.MetadataEntry
-	nil,                     // 62: holdfast.meta.v1.Upload.HeadersEntry
-	nil,                     // 63: holdfast.meta.v1.Upload.MetadataEntry
+	(*PutNode)(nil),         // 33: holdfast.meta.v1.PutNode
+	(*PutSettings)(nil),     // 34: holdfast.meta.v1.PutSettings
+	(*InitCluster)(nil),     // 35: holdfast.meta.v1.InitCluster
+	(*Bucket)(nil),          // 36: holdfast.meta.v1.Bucket
+	(*Drive)(nil),           // 37: holdfast.meta.v1.Drive
+	(*Node)(nil),            // 38: holdfast.meta.v1.Node
+	(*Settings)(nil),        // 39: holdfast.meta.v1.Settings
+	(*ClusterLayout)(nil),   // 40: holdfast.meta.v1.ClusterLayout
+	(*Cluster)(nil),         // 41: holdfast.meta.v1.Cluster
+	(*Result)(nil),          // 42: holdfast.meta.v1.Result
+	(*Current)(nil),         // 43: holdfast.meta.v1.Current
+	(*Release)(nil),         // 44: holdfast.meta.v1.Release
+	(*Garbage)(nil),         // 45: holdfast.meta.v1.Garbage
+	(*Query)(nil),           // 46: holdfast.meta.v1.Query
+	(*GetVersion)(nil),      // 47: holdfast.meta.v1.GetVersion
+	(*ListObjects)(nil),     // 48: holdfast.meta.v1.ListObjects
+	(*GetUpload)(nil),       // 49: holdfast.meta.v1.GetUpload
+	(*ListParts)(nil),       // 50: holdfast.meta.v1.ListParts
+	(*ListUploads)(nil),     // 51: holdfast.meta.v1.ListUploads
+	(*GetData)(nil),         // 52: holdfast.meta.v1.GetData
+	(*ScanData)(nil),        // 53: holdfast.meta.v1.ScanData
+	(*ScanGarbage)(nil),     // 54: holdfast.meta.v1.ScanGarbage
+	(*ScanRepair)(nil),      // 55: holdfast.meta.v1.ScanRepair
+	(*GetBucket)(nil),       // 56: holdfast.meta.v1.GetBucket
+	(*ListBuckets)(nil),     // 57: holdfast.meta.v1.ListBuckets
+	(*GetCluster)(nil),      // 58: holdfast.meta.v1.GetCluster
+	(*ListDrives)(nil),      // 59: holdfast.meta.v1.ListDrives
+	(*ListNodes)(nil),       // 60: holdfast.meta.v1.ListNodes
+	(*GetSettings)(nil),     // 61: holdfast.meta.v1.GetSettings
+	(*GetLayout)(nil),       // 62: holdfast.meta.v1.GetLayout
+	(*Answer)(nil),          // 63: holdfast.meta.v1.Answer
+	(*Entry)(nil),           // 64: holdfast.meta.v1.Entry
+	(*DataRecord)(nil),      // 65: holdfast.meta.v1.DataRecord
+	nil,                     // 66: holdfast.meta.v1.Manifest.HeadersEntry
+	nil,                     // 67: holdfast.meta.v1.Manifest.MetadataEntry
+	nil,                     // 68: holdfast.meta.v1.Upload.HeadersEntry
+	nil,                     // 69: holdfast.meta.v1.Upload.MetadataEntry
 }
 var file_meta_proto_depIdxs = []int32{
 	6,  // 0: holdfast.meta.v1.Placement.layout:type_name -> holdfast.meta.v1.Layout
@@ -5004,12 +5506,12 @@ var file_meta_proto_depIdxs = []int32{
 	7,  // 4: holdfast.meta.v1.Part.placement:type_name -> holdfast.meta.v1.Placement
 	10, // 5: holdfast.meta.v1.Manifest.parts:type_name -> holdfast.meta.v1.Part
 	9,  // 6: holdfast.meta.v1.Manifest.envelope:type_name -> holdfast.meta.v1.Envelope
-	60, // 7: holdfast.meta.v1.Manifest.headers:type_name -> holdfast.meta.v1.Manifest.HeadersEntry
-	61, // 8: holdfast.meta.v1.Manifest.metadata:type_name -> holdfast.meta.v1.Manifest.MetadataEntry
+	66, // 7: holdfast.meta.v1.Manifest.headers:type_name -> holdfast.meta.v1.Manifest.HeadersEntry
+	67, // 8: holdfast.meta.v1.Manifest.metadata:type_name -> holdfast.meta.v1.Manifest.MetadataEntry
 	8,  // 9: holdfast.meta.v1.Manifest.checksum:type_name -> holdfast.meta.v1.Checksum
 	9,  // 10: holdfast.meta.v1.Upload.envelope:type_name -> holdfast.meta.v1.Envelope
-	62, // 11: holdfast.meta.v1.Upload.headers:type_name -> holdfast.meta.v1.Upload.HeadersEntry
-	63, // 12: holdfast.meta.v1.Upload.metadata:type_name -> holdfast.meta.v1.Upload.MetadataEntry
+	68, // 11: holdfast.meta.v1.Upload.headers:type_name -> holdfast.meta.v1.Upload.HeadersEntry
+	69, // 12: holdfast.meta.v1.Upload.metadata:type_name -> holdfast.meta.v1.Upload.MetadataEntry
 	1,  // 13: holdfast.meta.v1.Upload.checksum_algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
 	2,  // 14: holdfast.meta.v1.Upload.checksum_type:type_name -> holdfast.meta.v1.Checksum.Type
 	15, // 15: holdfast.meta.v1.Command.put_version:type_name -> holdfast.meta.v1.PutVersion
@@ -5028,62 +5530,78 @@ var file_meta_proto_depIdxs = []int32{
 	30, // 28: holdfast.meta.v1.Command.mark_bucket:type_name -> holdfast.meta.v1.MarkBucket
 	31, // 29: holdfast.meta.v1.Command.delete_bucket:type_name -> holdfast.meta.v1.DeleteBucket
 	32, // 30: holdfast.meta.v1.Command.put_drive:type_name -> holdfast.meta.v1.PutDrive
-	33, // 31: holdfast.meta.v1.Command.init_cluster:type_name -> holdfast.meta.v1.InitCluster
-	11, // 32: holdfast.meta.v1.PutVersion.manifest:type_name -> holdfast.meta.v1.Manifest
-	12, // 33: holdfast.meta.v1.PutVersion.condition:type_name -> holdfast.meta.v1.Condition
-	0,  // 34: holdfast.meta.v1.PutVersion.versioning:type_name -> holdfast.meta.v1.Versioning
-	12, // 35: holdfast.meta.v1.DeleteVersion.condition:type_name -> holdfast.meta.v1.Condition
-	0,  // 36: holdfast.meta.v1.DeleteVersion.versioning:type_name -> holdfast.meta.v1.Versioning
-	13, // 37: holdfast.meta.v1.CreateUpload.upload:type_name -> holdfast.meta.v1.Upload
-	10, // 38: holdfast.meta.v1.PutPart.part:type_name -> holdfast.meta.v1.Part
-	20, // 39: holdfast.meta.v1.CompleteUpload.parts:type_name -> holdfast.meta.v1.CompletePart
-	8,  // 40: holdfast.meta.v1.CompleteUpload.checksum:type_name -> holdfast.meta.v1.Checksum
-	12, // 41: holdfast.meta.v1.CompleteUpload.condition:type_name -> holdfast.meta.v1.Condition
-	0,  // 42: holdfast.meta.v1.CompleteUpload.versioning:type_name -> holdfast.meta.v1.Versioning
-	8,  // 43: holdfast.meta.v1.CompletePart.checksum:type_name -> holdfast.meta.v1.Checksum
-	23, // 44: holdfast.meta.v1.SwapDrives.swaps:type_name -> holdfast.meta.v1.Swap
-	34, // 45: holdfast.meta.v1.CreateBucket.bucket:type_name -> holdfast.meta.v1.Bucket
-	3,  // 46: holdfast.meta.v1.MarkBucket.state:type_name -> holdfast.meta.v1.Bucket.State
-	35, // 47: holdfast.meta.v1.PutDrive.drive:type_name -> holdfast.meta.v1.Drive
-	38, // 48: holdfast.meta.v1.InitCluster.cluster:type_name -> holdfast.meta.v1.Cluster
-	3,  // 49: holdfast.meta.v1.Bucket.state:type_name -> holdfast.meta.v1.Bucket.State
-	0,  // 50: holdfast.meta.v1.Bucket.versioning:type_name -> holdfast.meta.v1.Versioning
-	4,  // 51: holdfast.meta.v1.Drive.state:type_name -> holdfast.meta.v1.Drive.State
-	5,  // 52: holdfast.meta.v1.Node.state:type_name -> holdfast.meta.v1.Node.State
-	11, // 53: holdfast.meta.v1.Result.manifest:type_name -> holdfast.meta.v1.Manifest
-	34, // 54: holdfast.meta.v1.Result.bucket:type_name -> holdfast.meta.v1.Bucket
-	1,  // 55: holdfast.meta.v1.Current.checksum_algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
-	2,  // 56: holdfast.meta.v1.Current.checksum_type:type_name -> holdfast.meta.v1.Checksum.Type
-	7,  // 57: holdfast.meta.v1.Garbage.placement:type_name -> holdfast.meta.v1.Placement
-	44, // 58: holdfast.meta.v1.Query.get_version:type_name -> holdfast.meta.v1.GetVersion
-	45, // 59: holdfast.meta.v1.Query.list_objects:type_name -> holdfast.meta.v1.ListObjects
-	46, // 60: holdfast.meta.v1.Query.get_upload:type_name -> holdfast.meta.v1.GetUpload
-	47, // 61: holdfast.meta.v1.Query.list_parts:type_name -> holdfast.meta.v1.ListParts
-	48, // 62: holdfast.meta.v1.Query.list_uploads:type_name -> holdfast.meta.v1.ListUploads
-	49, // 63: holdfast.meta.v1.Query.get_data:type_name -> holdfast.meta.v1.GetData
-	50, // 64: holdfast.meta.v1.Query.scan_data:type_name -> holdfast.meta.v1.ScanData
-	51, // 65: holdfast.meta.v1.Query.scan_garbage:type_name -> holdfast.meta.v1.ScanGarbage
-	52, // 66: holdfast.meta.v1.Query.scan_repair:type_name -> holdfast.meta.v1.ScanRepair
-	53, // 67: holdfast.meta.v1.Query.get_bucket:type_name -> holdfast.meta.v1.GetBucket
-	54, // 68: holdfast.meta.v1.Query.list_buckets:type_name -> holdfast.meta.v1.ListBuckets
-	55, // 69: holdfast.meta.v1.Query.get_cluster:type_name -> holdfast.meta.v1.GetCluster
-	56, // 70: holdfast.meta.v1.Query.list_drives:type_name -> holdfast.meta.v1.ListDrives
-	11, // 71: holdfast.meta.v1.Answer.manifest:type_name -> holdfast.meta.v1.Manifest
-	58, // 72: holdfast.meta.v1.Answer.entries:type_name -> holdfast.meta.v1.Entry
-	13, // 73: holdfast.meta.v1.Answer.upload:type_name -> holdfast.meta.v1.Upload
-	10, // 74: holdfast.meta.v1.Answer.parts:type_name -> holdfast.meta.v1.Part
-	59, // 75: holdfast.meta.v1.Answer.data:type_name -> holdfast.meta.v1.DataRecord
-	34, // 76: holdfast.meta.v1.Answer.buckets:type_name -> holdfast.meta.v1.Bucket
-	38, // 77: holdfast.meta.v1.Answer.cluster:type_name -> holdfast.meta.v1.Cluster
-	35, // 78: holdfast.meta.v1.Answer.drives:type_name -> holdfast.meta.v1.Drive
-	40, // 79: holdfast.meta.v1.Entry.current:type_name -> holdfast.meta.v1.Current
-	13, // 80: holdfast.meta.v1.Entry.upload:type_name -> holdfast.meta.v1.Upload
-	7,  // 81: holdfast.meta.v1.DataRecord.placement:type_name -> holdfast.meta.v1.Placement
-	82, // [82:82] is the sub-list for method output_type
-	82, // [82:82] is the sub-list for method input_type
-	82, // [82:82] is the sub-list for extension type_name
-	82, // [82:82] is the sub-list for extension extendee
-	0,  // [0:82] is the sub-list for field type_name
+	35, // 31: holdfast.meta.v1.Command.init_cluster:type_name -> holdfast.meta.v1.InitCluster
+	33, // 32: holdfast.meta.v1.Command.put_node:type_name -> holdfast.meta.v1.PutNode
+	34, // 33: holdfast.meta.v1.Command.put_settings:type_name -> holdfast.meta.v1.PutSettings
+	11, // 34: holdfast.meta.v1.PutVersion.manifest:type_name -> holdfast.meta.v1.Manifest
+	12, // 35: holdfast.meta.v1.PutVersion.condition:type_name -> holdfast.meta.v1.Condition
+	0,  // 36: holdfast.meta.v1.PutVersion.versioning:type_name -> holdfast.meta.v1.Versioning
+	12, // 37: holdfast.meta.v1.DeleteVersion.condition:type_name -> holdfast.meta.v1.Condition
+	0,  // 38: holdfast.meta.v1.DeleteVersion.versioning:type_name -> holdfast.meta.v1.Versioning
+	13, // 39: holdfast.meta.v1.CreateUpload.upload:type_name -> holdfast.meta.v1.Upload
+	10, // 40: holdfast.meta.v1.PutPart.part:type_name -> holdfast.meta.v1.Part
+	20, // 41: holdfast.meta.v1.CompleteUpload.parts:type_name -> holdfast.meta.v1.CompletePart
+	8,  // 42: holdfast.meta.v1.CompleteUpload.checksum:type_name -> holdfast.meta.v1.Checksum
+	12, // 43: holdfast.meta.v1.CompleteUpload.condition:type_name -> holdfast.meta.v1.Condition
+	0,  // 44: holdfast.meta.v1.CompleteUpload.versioning:type_name -> holdfast.meta.v1.Versioning
+	8,  // 45: holdfast.meta.v1.CompletePart.checksum:type_name -> holdfast.meta.v1.Checksum
+	23, // 46: holdfast.meta.v1.SwapDrives.swaps:type_name -> holdfast.meta.v1.Swap
+	36, // 47: holdfast.meta.v1.CreateBucket.bucket:type_name -> holdfast.meta.v1.Bucket
+	3,  // 48: holdfast.meta.v1.MarkBucket.state:type_name -> holdfast.meta.v1.Bucket.State
+	37, // 49: holdfast.meta.v1.PutDrive.drive:type_name -> holdfast.meta.v1.Drive
+	4,  // 50: holdfast.meta.v1.PutDrive.if_state:type_name -> holdfast.meta.v1.Drive.State
+	38, // 51: holdfast.meta.v1.PutNode.node:type_name -> holdfast.meta.v1.Node
+	5,  // 52: holdfast.meta.v1.PutNode.if_state:type_name -> holdfast.meta.v1.Node.State
+	39, // 53: holdfast.meta.v1.PutSettings.settings:type_name -> holdfast.meta.v1.Settings
+	41, // 54: holdfast.meta.v1.InitCluster.cluster:type_name -> holdfast.meta.v1.Cluster
+	3,  // 55: holdfast.meta.v1.Bucket.state:type_name -> holdfast.meta.v1.Bucket.State
+	0,  // 56: holdfast.meta.v1.Bucket.versioning:type_name -> holdfast.meta.v1.Versioning
+	4,  // 57: holdfast.meta.v1.Drive.state:type_name -> holdfast.meta.v1.Drive.State
+	5,  // 58: holdfast.meta.v1.Node.state:type_name -> holdfast.meta.v1.Node.State
+	41, // 59: holdfast.meta.v1.ClusterLayout.cluster:type_name -> holdfast.meta.v1.Cluster
+	38, // 60: holdfast.meta.v1.ClusterLayout.nodes:type_name -> holdfast.meta.v1.Node
+	37, // 61: holdfast.meta.v1.ClusterLayout.drives:type_name -> holdfast.meta.v1.Drive
+	39, // 62: holdfast.meta.v1.ClusterLayout.settings:type_name -> holdfast.meta.v1.Settings
+	11, // 63: holdfast.meta.v1.Result.manifest:type_name -> holdfast.meta.v1.Manifest
+	36, // 64: holdfast.meta.v1.Result.bucket:type_name -> holdfast.meta.v1.Bucket
+	1,  // 65: holdfast.meta.v1.Current.checksum_algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
+	2,  // 66: holdfast.meta.v1.Current.checksum_type:type_name -> holdfast.meta.v1.Checksum.Type
+	7,  // 67: holdfast.meta.v1.Garbage.placement:type_name -> holdfast.meta.v1.Placement
+	47, // 68: holdfast.meta.v1.Query.get_version:type_name -> holdfast.meta.v1.GetVersion
+	48, // 69: holdfast.meta.v1.Query.list_objects:type_name -> holdfast.meta.v1.ListObjects
+	49, // 70: holdfast.meta.v1.Query.get_upload:type_name -> holdfast.meta.v1.GetUpload
+	50, // 71: holdfast.meta.v1.Query.list_parts:type_name -> holdfast.meta.v1.ListParts
+	51, // 72: holdfast.meta.v1.Query.list_uploads:type_name -> holdfast.meta.v1.ListUploads
+	52, // 73: holdfast.meta.v1.Query.get_data:type_name -> holdfast.meta.v1.GetData
+	53, // 74: holdfast.meta.v1.Query.scan_data:type_name -> holdfast.meta.v1.ScanData
+	54, // 75: holdfast.meta.v1.Query.scan_garbage:type_name -> holdfast.meta.v1.ScanGarbage
+	55, // 76: holdfast.meta.v1.Query.scan_repair:type_name -> holdfast.meta.v1.ScanRepair
+	56, // 77: holdfast.meta.v1.Query.get_bucket:type_name -> holdfast.meta.v1.GetBucket
+	57, // 78: holdfast.meta.v1.Query.list_buckets:type_name -> holdfast.meta.v1.ListBuckets
+	58, // 79: holdfast.meta.v1.Query.get_cluster:type_name -> holdfast.meta.v1.GetCluster
+	59, // 80: holdfast.meta.v1.Query.list_drives:type_name -> holdfast.meta.v1.ListDrives
+	60, // 81: holdfast.meta.v1.Query.list_nodes:type_name -> holdfast.meta.v1.ListNodes
+	61, // 82: holdfast.meta.v1.Query.get_settings:type_name -> holdfast.meta.v1.GetSettings
+	62, // 83: holdfast.meta.v1.Query.get_layout:type_name -> holdfast.meta.v1.GetLayout
+	11, // 84: holdfast.meta.v1.Answer.manifest:type_name -> holdfast.meta.v1.Manifest
+	64, // 85: holdfast.meta.v1.Answer.entries:type_name -> holdfast.meta.v1.Entry
+	13, // 86: holdfast.meta.v1.Answer.upload:type_name -> holdfast.meta.v1.Upload
+	10, // 87: holdfast.meta.v1.Answer.parts:type_name -> holdfast.meta.v1.Part
+	65, // 88: holdfast.meta.v1.Answer.data:type_name -> holdfast.meta.v1.DataRecord
+	36, // 89: holdfast.meta.v1.Answer.buckets:type_name -> holdfast.meta.v1.Bucket
+	41, // 90: holdfast.meta.v1.Answer.cluster:type_name -> holdfast.meta.v1.Cluster
+	37, // 91: holdfast.meta.v1.Answer.drives:type_name -> holdfast.meta.v1.Drive
+	38, // 92: holdfast.meta.v1.Answer.nodes:type_name -> holdfast.meta.v1.Node
+	39, // 93: holdfast.meta.v1.Answer.settings:type_name -> holdfast.meta.v1.Settings
+	40, // 94: holdfast.meta.v1.Answer.layout:type_name -> holdfast.meta.v1.ClusterLayout
+	43, // 95: holdfast.meta.v1.Entry.current:type_name -> holdfast.meta.v1.Current
+	13, // 96: holdfast.meta.v1.Entry.upload:type_name -> holdfast.meta.v1.Upload
+	7,  // 97: holdfast.meta.v1.DataRecord.placement:type_name -> holdfast.meta.v1.Placement
+	98, // [98:98] is the sub-list for method output_type
+	98, // [98:98] is the sub-list for method input_type
+	98, // [98:98] is the sub-list for extension type_name
+	98, // [98:98] is the sub-list for extension extendee
+	0,  // [0:98] is the sub-list for field type_name
 }
 
 func init() { file_meta_proto_init() }
@@ -5109,8 +5627,10 @@ func file_meta_proto_init() {
 		(*Command_DeleteBucket)(nil),
 		(*Command_PutDrive)(nil),
 		(*Command_InitCluster)(nil),
+		(*Command_PutNode)(nil),
+		(*Command_PutSettings)(nil),
 	}
-	file_meta_proto_msgTypes[37].OneofWrappers = []any{
+	file_meta_proto_msgTypes[40].OneofWrappers = []any{
 		(*Query_GetVersion)(nil),
 		(*Query_ListObjects)(nil),
 		(*Query_GetUpload)(nil),
@@ -5124,6 +5644,9 @@ func file_meta_proto_init() {
 		(*Query_ListBuckets)(nil),
 		(*Query_GetCluster)(nil),
 		(*Query_ListDrives)(nil),
+		(*Query_ListNodes)(nil),
+		(*Query_GetSettings)(nil),
+		(*Query_GetLayout)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -5131,7 +5654,7 @@ func file_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meta_proto_rawDesc), len(file_meta_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   58,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
