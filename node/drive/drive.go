@@ -222,6 +222,13 @@ func (d *Drive) Clean() bool { return d.clean }
 // missing or beyond use. The shard index has been rebuilt; what replicas kept there is gone.
 func (d *Drive) Fresh() bool { return d.fresh }
 
+// The raft log is cut as fast as it grows, every time Badger has flushed a memtable: small segments
+// are cut soon, and a few that were cut are enough to go on with.
+const (
+	raftSegmentBytes = 16 << 20
+	raftSpares       = 2
+)
+
 // OpenRaftLog opens the log of the drive's group replicas, and replays all of it.
 func (d *Drive) OpenRaftLog(replay func(p log.Pos, kind uint8, payload []byte) error) (*log.Log, error) {
 	d.raftMu.Lock()
@@ -229,7 +236,11 @@ func (d *Drive) OpenRaftLog(replay func(p log.Pos, kind uint8, payload []byte) e
 	if d.raft != nil {
 		return nil, errors.New("drive: raft log is open already")
 	}
-	l, err := log.Open(d.logConfig(raftName), log.Pos{}, replay)
+	cfg := d.logConfig(raftName)
+	if cfg.Spares = raftSpares; cfg.SegmentBytes == 0 {
+		cfg.SegmentBytes = raftSegmentBytes
+	}
+	l, err := log.Open(cfg, log.Pos{}, replay)
 	if err != nil {
 		return nil, fmt.Errorf("drive: open raft log: %w", err)
 	}

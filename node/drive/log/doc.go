@@ -22,7 +22,7 @@
 //	40      n    payload
 //
 //	segment:  head | data | data | … | end            sealed: another segment follows
-//	          head | data | … | (mark) | zeros …      the last one
+//	          head | data | … | (mark) | no records … the last one
 //
 //	head's payload: version u32, zero u32, previous segment u64, where that one ended u64
 //
@@ -35,7 +35,7 @@
 //
 //   - if anything behind it (a record, or a later segment) proves that this place had been
 //     synced, then acknowledged bytes were lost: ErrDamaged;
-//   - else it is the torn tail of a batch that nobody was told of: it is cut and zeroed.
+//   - else it is the torn tail of a batch that nobody was told of: it is cut, and its headers are zeroed.
 //
 // When the queue runs dry the writer leaves a mark behind the last record, without an fdatasync
 // of its own, so that soon the last batch has such a witness too. Close syncs it. What remains
@@ -48,6 +48,7 @@
 //     refused is as if it had never been asked for, and the log goes on when there is room.
 //   - Segments are filled with zeros before they are used, off the writer's goroutine: to
 //     overwrite is twice as fast to fdatasync as to grow. They grow from 1 MiB to SegmentBytes, so
-//     that a young log is small.
+//     that a young log is small. With Config.Spares removed segments are overwritten instead
+//     (recycle.go): what lies behind the last record is then not zero, but no record either.
 //   - No record is larger than MaxPayload, no batch than maxBatch or one record.
 package log

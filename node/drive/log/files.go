@@ -34,10 +34,15 @@ type files struct {
 	byID  map[uint64]*segment
 	open  []*segment
 	clock uint64
+
+	spares    []string // names of segments that may be overwritten; see recycle.go
+	maxSpares int
+	spareSize int64
 }
 
-func (f *files) init(fs vfs.FS, dir string) {
-	f.fs, f.dir, f.byID = fs, dir, make(map[uint64]*segment)
+func (f *files) init(c *Config) {
+	f.fs, f.dir, f.byID = c.FS, c.Dir, make(map[uint64]*segment)
+	f.maxSpares, f.spareSize = c.Spares, c.SegmentBytes
 }
 
 func (f *files) path(id uint64) string { return filepath.Join(f.dir, fmt.Sprintf("%06d.log", id)) }
@@ -132,7 +137,7 @@ func (f *files) update(s *segment, end int64, sealed bool) {
 	s.end, s.sealed = end, sealed
 }
 
-// remove deletes sealed segments for which pick is true; the caller syncs the directory.
+// remove takes out sealed segments for which pick is true; the caller syncs the directory.
 func (f *files) remove(pick func(id uint64) bool) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -141,8 +146,8 @@ func (f *files) remove(pick func(id uint64) bool) (int, error) {
 		if !s.sealed || !pick(id) {
 			continue
 		}
-		if err := f.fs.Remove(f.path(id)); err != nil {
-			return removed, fmt.Errorf("log: remove segment %d: %w", id, err)
+		if err := f.discard(s); err != nil {
+			return removed, err
 		}
 		removed++
 		delete(f.byID, id)
@@ -152,6 +157,18 @@ func (f *files) remove(pick func(id uint64) bool) (int, error) {
 		}
 	}
 	return removed, nil
+}
+
+// drop deletes a segment that holds nothing, and whose number is given out again.
+func (f *files) drop(id uint64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.fs.Remove(f.path(id)); err != nil {
+		return fmt.Errorf("log: remove segment %d: %w", id, err)
+	}
+	f.shut(f.byID[id])
+	delete(f.byID, id)
+	return nil
 }
 
 func (f *files) list() []SegmentInfo {

@@ -53,6 +53,9 @@ type Config struct {
 	Identity string
 	// SegmentBytes is the size of a segment; the first ones are smaller. Default 64 MiB.
 	SegmentBytes int64
+	// Spares is how many removed segments of full size are kept to be overwritten, instead of
+	// filling new ones with zeros. Default none.
+	Spares int
 	// QueueBytes bounds what waits for the writer; Append blocks beyond it. Default 64 MiB.
 	QueueBytes int64
 	// Gaps allows segments to be missing in the middle (a log whose segments are collected in
@@ -127,7 +130,7 @@ func Open(cfg Config, from Pos, replay func(p Pos, kind uint8, payload []byte) e
 		stopped: make(chan struct{}),
 	}
 	l.queue.init(cfg.QueueBytes)
-	l.files.init(cfg.FS, cfg.Dir)
+	l.files.init(&cfg)
 	if err := cfg.FS.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("log: make %s: %w", cfg.Dir, err)
 	}

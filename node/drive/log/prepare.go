@@ -11,7 +11,7 @@ import (
 // another file, which may have to wait for the same journal commit, is not held up for long.
 const fillStep = 1 << 20
 
-// prepared is a zero-filled segment, ready for use, or why there is none.
+// prepared is a segment ready for use, or why there is none.
 type prepared struct {
 	id   uint64
 	size int64
@@ -31,7 +31,9 @@ func (l *Log) segmentSize(before int64) int64 {
 func (l *Log) prepare(id uint64, size int64) {
 	go func() {
 		p := prepared{id: id, size: size}
-		p.file, p.err = l.fill(id, size)
+		if p.file, p.err = l.files.reuse(id, size); p.file == nil && p.err == nil {
+			p.file, p.err = l.fill(id, size)
+		}
 		l.next <- p
 	}()
 }

@@ -132,7 +132,7 @@ func (l *Log) Scan(segment uint64, visit func(p Pos, kind uint8, payload []byte)
 			off += h.size()
 			continue
 		}
-		if off, err = s.find(off+align, func(h header) bool { return h.form != formMark }); err != nil {
+		if off, err = s.find(off+align, s.size, func(h header) bool { return h.form != formMark }); err != nil {
 			return err
 		}
 	}

@@ -67,13 +67,19 @@ func (r *recovery) find() error {
 		return fmt.Errorf("log: list %s: %w", r.cfg.Dir, err)
 	}
 	for _, e := range names {
-		if id, ok := parseName(e.Name()); ok {
-			info, err := e.Info()
-			if err != nil {
-				return fmt.Errorf("log: stat %s: %w", e.Name(), err)
-			}
+		id, ok := parseName(e.Name())
+		if !ok && !isSpare(e.Name()) {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			return fmt.Errorf("log: stat %s: %w", e.Name(), err)
+		}
+		if ok {
 			r.ids = append(r.ids, id)
 			r.files.add(id, nil, info.Size(), true)
+		} else if err := r.files.adoptSpare(e.Name(), info.Size()); err != nil {
+			return err
 		}
 	}
 	slices.Sort(r.ids)
@@ -86,7 +92,7 @@ func (r *recovery) find() error {
 		if !unused {
 			break
 		}
-		if _, err := r.files.remove(func(id uint64) bool { return id == last }); err != nil {
+		if err := r.files.drop(last); err != nil {
 			return err
 		}
 		r.ids = r.ids[:len(r.ids)-1]
@@ -107,7 +113,7 @@ func (r *recovery) unused(id uint64) (bool, error) {
 	} else if !errors.Is(err, ErrDamaged) {
 		return false, err
 	}
-	at, err := s.find(0, func(h header) bool { return h.synced > 0 })
+	at, err := s.find(0, s.size, func(h header) bool { return h.synced > 0 })
 	return at < 0, err
 }
 
@@ -199,7 +205,7 @@ func (r *recovery) check(h header, payload []byte, p Pos) error {
 // damage. It returns the place to go on from, or -1 at the end.
 func (r *recovery) bad(s *scanner, off int64, h header, last bool, cause error) (int64, error) {
 	if last {
-		witness, err := s.find(off, func(h header) bool { return int64(h.synced) > off })
+		witness, err := s.find(off, s.size, func(h header) bool { return int64(h.synced) > off })
 		if err != nil {
 			return 0, err
 		}
@@ -211,7 +217,7 @@ func (r *recovery) bad(s *scanner, off int64, h header, last bool, cause error) 
 	if h.sum != 0 { // the header is whole: its payload is not searched
 		next = off + h.size()
 	}
-	next, err := s.find(next, func(h header) bool { return h.form != formMark || last })
+	next, err := s.find(next, s.size, func(h header) bool { return h.form != formMark || last })
 	if err != nil {
 		return 0, err
 	}
@@ -230,8 +236,9 @@ func (r *recovery) bad(s *scanner, off int64, h header, last bool, cause error) 
 	return next, nil
 }
 
-// tail ends the log at off: what a batch that was never acknowledged left behind is zeroed, so
-// that it can never be taken for a record that follows.
+// tail ends the log at off: the headers that a batch which was never acknowledged left behind are
+// zeroed, so that they can never be taken for records that follow. What else lies there is no record:
+// parts of one, or of another segment.
 func (r *recovery) tail(s *scanner, off int64, mark header, last bool) error {
 	if !last {
 		_, err := r.bad(s, off, header{}, last, fmt.Errorf("%w: segment %d ends early at %d", ErrDamaged, s.id, off))
@@ -241,7 +248,7 @@ func (r *recovery) tail(s *scanner, off int64, mark header, last bool) error {
 	if mark.form == formMark {
 		keep += headerLen
 	}
-	end, err := s.written(keep, keep+tornMax)
+	end, err := s.leftover(keep, keep+tornMax)
 	if err != nil {
 		return err
 	}

@@ -69,11 +69,11 @@ func (s *scanner) record(off int64) (h header, payload []byte, err error) {
 	return h, payload, nil
 }
 
-// find returns the first place at or behind off with a whole header that want accepts, or -1.
-func (s *scanner) find(off int64, want func(header) bool) (int64, error) {
+// find returns the first place in [off, limit) with a whole header that want accepts, or -1.
+func (s *scanner) find(off, limit int64, want func(header) bool) (int64, error) {
 	var mark [4]byte
 	binary.LittleEndian.PutUint32(mark[:], magic)
-	for off+headerLen <= s.size {
+	for off < limit && off+headerLen <= s.size {
 		b, err := s.bytes(off, window)
 		if err != nil {
 			return -1, err
@@ -88,6 +88,9 @@ func (s *scanner) find(off int64, want func(header) bool) (int64, error) {
 		}
 		at := off + int64(i)
 		off = at + 1
+		if at >= limit {
+			return -1, nil
+		}
 		if at%align != 0 {
 			continue
 		}
@@ -102,37 +105,14 @@ func (s *scanner) find(off int64, want func(header) bool) (int64, error) {
 	return -1, nil
 }
 
-// written returns the end of the last byte that is not zero in [off, limit).
-func (s *scanner) written(off, limit int64) (int64, error) {
+// leftover returns the end of the last whole header in [off, limit), or off.
+func (s *scanner) leftover(off, limit int64) (int64, error) {
 	end := off
-	limit = min(limit, s.size)
-	for off < limit {
-		b, err := s.bytes(off, int(min(window, limit-off)))
-		if err != nil {
-			return 0, err
+	for {
+		at, err := s.find(end, limit, func(header) bool { return true })
+		if err != nil || at < 0 {
+			return end, err
 		}
-		if len(b) == 0 {
-			break
-		}
-		if !isZero(b) {
-			end = off + int64(len(b))
-		}
-		off += int64(len(b))
+		end = at + headerLen
 	}
-	return end, nil
-}
-
-func isZero(b []byte) bool {
-	for len(b) >= 8 {
-		if binary.LittleEndian.Uint64(b) != 0 {
-			return false
-		}
-		b = b[8:]
-	}
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
 }

@@ -15,6 +15,8 @@ const (
 	// copyBelow is the length of a part under which it is copied next to its neighbours instead
 	// of taking an entry of the write vector.
 	copyBelow = 16 << 10
+	// pageBytes is the unit in which the system caches files.
+	pageBytes = 4096
 )
 
 // writer is the state of the writer goroutine; nobody else touches it between Open and Close.
@@ -164,7 +166,7 @@ func (l *Log) gather(batch []entry) gathered {
 	w := &l.w
 	b := gathered{end: w.pos, previous: w.previous}
 	n, stage, full := w.fit(batch)
-	stage += 2 * (headerLen + headInfoLen)
+	stage += 2*(headerLen+headInfoLen) + pageBytes
 	if cap(w.stage) < stage {
 		w.stage = make([]byte, 0, stage)
 	}
@@ -183,6 +185,7 @@ func (l *Log) gather(batch []entry) gathered {
 		l.lay(&b, header{form: formEnd, payload: xxh3.Hash(nil)}, nil)
 		b.sealed = true
 	}
+	w.pad(b.end)
 	w.flushStage()
 	return b
 }
@@ -239,6 +242,18 @@ func (l *Log) lay(b *gathered, h header, parts [][]byte) {
 	}
 	b.end += h.size()
 	b.previous = h.sum
+}
+
+// pad lays zeros up to the next page: the system then has no reason to read what a segment that is
+// used again holds there.
+func (w *writer) pad(end int64) {
+	n := min((end+pageBytes-1)/pageBytes*pageBytes, w.size) - end
+	if n <= 0 {
+		return
+	}
+	at := len(w.stage)
+	w.stage = w.stage[:at+int(n)]
+	clear(w.stage[at:])
 }
 
 // flushStage moves what was staged since the last call into the write vector.
