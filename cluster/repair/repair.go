@@ -20,8 +20,9 @@ type Metadata interface {
 	Groups() uint32
 }
 
-// Shards reads, rebuilds and deletes erasure-coded data.
+// Shards checks, rebuilds and deletes erasure-coded data.
 type Shards interface {
+	Check(ctx context.Context, ref fanout.Ref, how fanout.Looking) (bad []int, err error)
 	Delete(ctx context.Context, data id.Data, drives []id.Drive) error
 	Rebuild(ctx context.Context, ref fanout.Ref, missing []int, to []id.Drive) error
 }

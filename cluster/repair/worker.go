@@ -10,7 +10,6 @@ import (
 	"holdfast/erasure/fanout"
 	"holdfast/internal/id"
 	"holdfast/internal/kind"
-	"holdfast/node"
 	"holdfast/proto/metapb"
 )
 
@@ -173,7 +172,8 @@ func (r *Repairer) repair(ctx context.Context, group uint32, d *metapb.DataRecor
 	if err != nil {
 		return false, err
 	}
-	bad, err := r.inspect(ctx, ref)
+	lost := func(d id.Drive) bool { return !r.healthy(d) }
+	bad, err := r.cfg.Shards.Check(ctx, ref, fanout.Looking{Deep: true, Lost: lost})
 	if err != nil {
 		return false, err
 	}
@@ -192,40 +192,6 @@ func (r *Repairer) repair(ctx context.Context, group uint32, d *metapb.DataRecor
 	}
 	r.count(func(s *Stats) { s.Rebuilt += int64(len(missing)) })
 	return len(missing) == len(bad), nil
-}
-
-// inspect verifies every shard of a data ID and returns the indexes of the bad ones. A drive that
-// is there but does not answer is no evidence.
-func (r *Repairer) inspect(ctx context.Context, ref fanout.Ref) (bad []int, err error) {
-	for i, d := range ref.Drives {
-		if !r.healthy(d) {
-			bad = append(bad, i)
-			continue
-		}
-		drive, _ := r.cfg.Drives.Drive(d)
-		err := verify(ctx, drive, ref.Layout.Spec(ref.Data, i))
-		switch kind.Of(err) {
-		case kind.NotFound, kind.Damaged:
-			bad = append(bad, i)
-		default:
-			if err != nil {
-				return nil, err
-			}
-		}
-	}
-	return bad, nil
-}
-
-// verify checks that a drive has the shard that is wanted, whole.
-func verify(ctx context.Context, d node.Drive, want node.Spec) error {
-	have, err := d.Stat(ctx, want.Shard)
-	if err != nil {
-		return err
-	}
-	if have != want {
-		return kind.New(kind.Damaged, "shard %s has another geometry than its record", want.Shard)
-	}
-	return d.Verify(ctx, want.Shard)
 }
 
 // destinations chooses a drive for each bad shard: its own where that is healthy, else one

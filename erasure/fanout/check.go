@@ -10,17 +10,25 @@ import (
 	"holdfast/internal/kind"
 )
 
-// Check asks every drive for its shard: whether it is there with the right geometry and, when deep,
-// whether each of its blocks is sound. bad are the shards that are surely missing or damaged, in
+// Looking says how Check looks.
+type Looking struct {
+	// Deep reads each block; else it is enough that the shard is there with the right geometry.
+	Deep bool
+	// Lost drives are not asked: their shards count as bad. For whoever knows that a drive will not
+	// come back; to Check alone a drive that does not answer is no evidence. nil: none is lost.
+	Lost func(id.Drive) bool
+}
+
+// Check asks every drive for its shard. bad are the shards that are surely missing or damaged, in
 // order; err tells of drives that could not say.
-func (f *Fanout) Check(ctx context.Context, ref Ref, deep bool) (bad []int, err error) {
+func (f *Fanout) Check(ctx context.Context, ref Ref, how Looking) (bad []int, err error) {
 	if err := ref.validate(); err != nil {
 		return nil, err
 	}
 	verdicts := make([]error, len(ref.Drives))
 	var wg sync.WaitGroup
 	for i, name := range ref.Drives {
-		wg.Go(func() { verdicts[i] = f.checkShard(ctx, ref, i, name, deep) })
+		wg.Go(func() { verdicts[i] = f.checkShard(ctx, ref, i, name, how) })
 	}
 	wg.Wait()
 	var unsure []error
@@ -40,9 +48,12 @@ func (f *Fanout) Check(ctx context.Context, ref Ref, deep bool) (bad []int, err 
 	return bad, err
 }
 
-func (f *Fanout) checkShard(ctx context.Context, ref Ref, i int, name id.Drive, deep bool) error {
+func (f *Fanout) checkShard(ctx context.Context, ref Ref, i int, name id.Drive, how Looking) error {
 	if name.IsZero() {
 		return kind.New(kind.NotFound, "never written")
+	}
+	if how.Lost != nil && how.Lost(name) {
+		return kind.New(kind.NotFound, "the drive is lost")
 	}
 	drive, ok := f.cfg.Drives.Drive(name)
 	if !ok {
@@ -56,7 +67,7 @@ func (f *Fanout) checkShard(ctx context.Context, ref Ref, i int, name id.Drive, 
 	if have != want {
 		return kind.New(kind.Damaged, "its geometry is another")
 	}
-	if !deep {
+	if !how.Deep {
 		return nil
 	}
 	return drive.Verify(ctx, want.Shard)

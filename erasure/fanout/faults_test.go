@@ -130,7 +130,7 @@ func twoFaults(t *testing.T, scheme erasure.Scheme, data []byte, at []int, how [
 // heal rebuilds what Check finds, and proves it by reading from as few other shards as possible.
 func (r *rig) heal(what string, ref Ref, lasting map[int]bool, data []byte) {
 	r.t.Helper()
-	bad, _ := r.f.Check(context.Background(), ref, true)
+	bad, _ := r.f.Check(context.Background(), ref, Looking{Deep: true})
 	var to []id.Drive
 	for _, i := range bad {
 		if !lasting[i] {
@@ -154,7 +154,7 @@ func (r *rig) heal(what string, ref Ref, lasting map[int]bool, data []byte) {
 		d.Slow(nodetest.Read, 0)
 		r.router.Add(d)
 	}
-	if bad, err := r.f.Check(context.Background(), ref, true); len(bad) > 0 || err != nil {
+	if bad, err := r.f.Check(context.Background(), ref, Looking{Deep: true}); len(bad) > 0 || err != nil {
 		r.t.Fatalf("%s: after the rebuild %v are bad, %v", what, bad, err)
 	}
 	if n := r.census(); n != len(ref.Drives) {
@@ -260,7 +260,7 @@ func TestEveryFlippedByteIsSeen(t *testing.T) {
 					t.Fatal("no flip")
 				}
 				r.mustGet(ref, data)
-				if bad, err := r.f.Check(context.Background(), ref, true); err != nil || len(bad) != 1 || bad[0] != i {
+				if bad, err := r.f.Check(context.Background(), ref, Looking{Deep: true}); err != nil || len(bad) != 1 || bad[0] != i {
 					t.Fatalf("shard %d, block %d, byte %d: check: %v, %v", i, b, off, bad, err)
 				}
 				d.Flip(shardOf(ref, i), b, off)

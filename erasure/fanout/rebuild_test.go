@@ -168,13 +168,20 @@ func TestCheckTellsBadFromUnknown(t *testing.T) {
 	r.router.Remove(r.names[2])
 	r.drives[3].Flip(shardOf(ref, 3), 1, 1)
 	r.drives[4].Restamp(shardOf(ref, 4), func(s *node.Spec) { s.Length-- })
-	bad, err := r.f.Check(context.Background(), ref, false)
+	bad, err := r.f.Check(context.Background(), ref, Looking{})
 	if len(bad) != 2 || bad[0] != 0 || bad[1] != 4 || !kind.Is(err, kind.Unavailable) {
 		t.Errorf("shallow: %v, %v", bad, err)
 	}
-	bad, err = r.f.Check(context.Background(), ref, true)
+	bad, err = r.f.Check(context.Background(), ref, Looking{Deep: true})
 	if len(bad) != 3 || bad[1] != 3 || !kind.Is(err, kind.Unavailable) {
 		t.Errorf("deep: %v, %v", bad, err)
+	}
+	// Who knows that drives are lost gets an answer, and from drives that would answer none is asked.
+	asked := r.drives[5].Calls(nodetest.Stat)
+	lost := func(d id.Drive) bool { return d == r.names[1] || d == r.names[2] || d == r.names[5] }
+	bad, err = r.f.Check(context.Background(), ref, Looking{Deep: true, Lost: lost})
+	if len(bad) != 6 || err != nil || r.drives[5].Calls(nodetest.Stat) != asked {
+		t.Errorf("lost: %v, %v", bad, err)
 	}
 }
 
