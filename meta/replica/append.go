@@ -121,13 +121,9 @@ func (l *loop) respondAfter(b *appendBatch, r *replica, m *pb.Message) {
 		b.self = append(b.self, response{r, m})
 		return
 	}
-	drive, ok := r.config.members[m.GetTo()]
-	if !ok {
-		if drive, ok = r.peers[m.GetTo()]; !ok {
-			return
-		}
+	if drive, ok := r.driveOf(m.GetTo()); ok {
+		b.remote.add(Message{Group: r.group, From: l.drive.ID, To: drive, Raft: m, Full: l.full.Load()})
 	}
-	b.remote.add(Message{Group: r.group, From: l.drive.ID, To: drive, Raft: m})
 }
 
 // afterLast delivers responses as soon as all that was written of the replica is durable.

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -78,6 +79,9 @@ func (h *Host) Ask(ctx context.Context, group uint32, q *metapb.Query) (*metapb.
 		a, err = h.cfg.Answer(s, group, q)
 		return err
 	})
+	if errors.Is(err, ErrReadLost) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, h.mistrust(lead, err)
 	}
@@ -98,12 +102,17 @@ func (h *Host) mistrust(lead *leadership, err error) error {
 		return fmt.Errorf("replica: group %d on drive %s: %w", r.group, lead.l.drive.ID, err)
 	}
 	h.cfg.Logger.Error("replica cannot read its state", "drive", lead.l.drive.ID, "group", r.group, "error", err)
+	h.damaged(lead.l.drive.ID, err)
 	h.transfer(r.group, r.id)
 	return ErrReadLost
 }
 
 // view runs f on the replica's range as it is now.
 func (l *loop) view(r *replica, f func(fsm.Reader) error) error {
+	if !l.enter() {
+		return ErrReadLost
+	}
+	defer l.leave()
 	for {
 		rangeID := r.rangeID.Load()
 		txn := l.drive.KV.Begin(false)
@@ -143,14 +152,15 @@ func (h *Host) Outcome(ctx context.Context, u *UnknownError) (result *metapb.Res
 	return nil, false, nil
 }
 
-// WaitReady returns when every group has a leader here that can answer.
+// WaitReady returns when every group has a leader here that can answer or, as far as a replica here
+// knows, a leader elsewhere. Of groups without a replica here nothing is known, if there are
+// other processes.
 func (h *Host) WaitReady(ctx context.Context) error {
 	for {
 		changed := h.Changed()
 		ready := true
 		for i := range h.groups {
-			lead := h.groups[i].leader.Load()
-			ready = ready && lead != nil && lead.settled
+			ready = ready && h.ready(&h.groups[i])
 		}
 		if ready {
 			return nil
@@ -161,4 +171,12 @@ func (h *Host) WaitReady(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+func (h *Host) ready(g *groupState) bool {
+	if lead := g.leader.Load(); lead != nil {
+		return lead.settled
+	}
+	_, led := g.hinted()
+	return h.cfg.Transport != nil && (led || g.replicas.Load() == 0)
 }

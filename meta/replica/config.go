@@ -45,6 +45,9 @@ type Config struct {
 	Beginning *Beginning
 	// Transport carries messages to drives of other processes; nil: there are none.
 	Transport Transport
+	// OnDamage, if set, is told on a goroutine of its own that a replica on a drive found damage
+	// in what it keeps, or that the drive went out of its groups because of an error.
+	OnDamage func(drive id.Drive, err error)
 	// Logger takes what operators should know; default none.
 	Logger *slog.Logger
 

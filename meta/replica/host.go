@@ -3,13 +3,10 @@ package replica
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"go.etcd.io/raft/v3"
 
 	"holdfast/internal/id"
 )
@@ -18,8 +15,8 @@ import (
 type Host struct {
 	cfg       Config
 	transport Transport
-	loops     map[id.Drive]*loop // fixed once open
-	groups    []groupState       // by group
+	loops     atomic.Pointer[map[id.Drive]*loop] // never changed, but replaced: look-ups take no lock
+	groups    []groupState                       // by group
 	decoded   decoded
 
 	life   context.Context // ends with Close
@@ -31,16 +28,21 @@ type Host struct {
 	closing    sync.Once
 	closeErr   error
 
-	mu      sync.Mutex
-	changed chan struct{} // closed and made anew when a leader changed
-	ended   map[id.Drive]error
+	changing sync.Mutex // held while drives come or go
+	mu       sync.Mutex
+	changed  chan struct{} // closed and made anew when a leader changed
+	drives   []id.Drive    // also those that did not open, in the order in which they came
+	ended    map[id.Drive]error
 }
 
 // groupState is what requests need to know of a group.
 type groupState struct {
 	leader atomic.Pointer[leadership]
-	moving chan struct{} // holds one while a replica is moved
-	full   atomic.Bool   // fewer than a quorum of its drives have room
+	hints  atomic.Pointer[[]hint] // whom the replicas here follow; replaced under Host.mu
+	moving chan struct{}          // holds one while a replica is moved
+	full   atomic.Bool            // fewer than a quorum of its drives have room
+	// replicas counts those on the drives here.
+	replicas atomic.Int32
 }
 
 // leadership says that a replica here leads its group.
@@ -59,7 +61,7 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{
-		cfg: cfg, loops: map[id.Drive]*loop{}, groups: make([]groupState, cfg.Groups+1),
+		cfg: cfg, groups: make([]groupState, cfg.Groups+1),
 		ticked: make(chan struct{}), changed: make(chan struct{}), ended: map[id.Drive]error{},
 	}
 	for i := range h.groups {
@@ -76,11 +78,13 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 			return nil, err
 		}
 	}
+	loops := map[id.Drive]*loop{}
 	for _, o := range drives {
 		o.restore()
-		h.loops[o.l.drive.ID] = o.l
+		loops[o.l.drive.ID] = o.l
 	}
-	for _, l := range h.loops {
+	h.loops.Store(&loops)
+	for _, l := range loops {
 		l.start()
 	}
 	go h.ticks()
@@ -92,6 +96,7 @@ func (h *Host) openDrives() []*opening {
 	all := make([]*opening, len(h.cfg.Drives))
 	var wg sync.WaitGroup
 	for i, d := range h.cfg.Drives {
+		h.drives = append(h.drives, d.ID)
 		wg.Go(func() {
 			o, err := openDrive(h, d)
 			if err == nil {
@@ -99,9 +104,7 @@ func (h *Host) openDrives() []*opening {
 				return
 			}
 			h.cfg.Logger.Error("no replicas on this drive", "drive", d.ID, "error", err)
-			h.mu.Lock()
-			h.ended[d.ID] = err
-			h.mu.Unlock()
+			h.noteEnded(d.ID, err)
 			if d.Fail != nil {
 				d.Fail(err)
 			}
@@ -121,7 +124,7 @@ func (h *Host) ticks() {
 		case <-h.life.Done():
 			return
 		case <-t.C:
-			for _, l := range h.loops {
+			for _, l := range h.here() {
 				l.in.tick()
 			}
 		}
@@ -135,11 +138,13 @@ func (h *Host) Close() error {
 }
 
 func (h *Host) close() error {
-	var errs []error
-	for _, l := range h.loops {
+	h.changing.Lock()
+	defer h.changing.Unlock()
+	loops := h.here()
+	for _, l := range loops {
 		l.in.call(func(l *loop) { l.stopping = true })
 	}
-	for _, l := range h.loops {
+	for _, l := range loops {
 		<-l.stopped
 	}
 	h.mu.Lock()
@@ -147,11 +152,9 @@ func (h *Host) close() error {
 	h.mu.Unlock()
 	<-h.ticked
 	h.background.Wait()
-	for _, l := range h.loops {
-		<-l.swept
-		if err := l.log.Close(); err != nil && h.endedWith(l.drive.ID) == nil {
-			errs = append(errs, fmt.Errorf("replica: drive %s: close raft log: %w", l.drive.ID, err))
-		}
+	var errs []error
+	for _, l := range loops {
+		errs = append(errs, l.end())
 	}
 	return errors.Join(errs...)
 }
@@ -167,8 +170,11 @@ func (h *Host) enter() bool {
 	return true
 }
 
+// here are the loops of the drives that are here, also of those that ended.
+func (h *Host) here() map[id.Drive]*loop { return *h.loops.Load() }
+
 // loopOf is the loop of a drive, also of one that ended; nil if the drive is not here.
-func (h *Host) loopOf(drive id.Drive) *loop { return h.loops[drive] }
+func (h *Host) loopOf(drive id.Drive) *loop { return h.here()[drive] }
 
 // Deliver takes messages that came from another process for drives of this one. It does not
 // block, and drops what it cannot take.
@@ -189,6 +195,11 @@ func (h *Host) Deliver(msgs []Message) {
 func (h *Host) broadcast() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.wake()
+}
+
+// wake is broadcast with mu held.
+func (h *Host) wake() {
 	close(h.changed)
 	h.changed = make(chan struct{})
 }
@@ -217,6 +228,7 @@ func (h *Host) leads(l *loop, r *replica) {
 func (h *Host) resigns(l *loop, r *replica) {
 	g := &h.groups[r.group]
 	if old := g.leader.Load(); old != nil && old.r == r {
+		g.full.Store(false) // the next leader knows
 		g.leader.CompareAndSwap(old, nil)
 		h.broadcast()
 	}
@@ -238,28 +250,16 @@ func (h *Host) loopEnded(ended *loop, err error) {
 	if err == nil {
 		return
 	}
-	h.mu.Lock()
-	h.ended[ended.drive.ID] = err
-	h.mu.Unlock()
-	for _, l := range h.loops {
-		if l != ended {
-			l.in.call(func(l *loop) { l.abandonDrive(ended.drive.ID) })
-		}
-	}
+	h.noteEnded(ended.drive.ID, err)
+	h.abandon(ended)
 	h.broadcast()
+	h.damaged(ended.drive.ID, err)
 }
 
-// abandonDrive forgets leaders on a drive that is out, and campaigns by rank.
-func (l *loop) abandonDrive(drive id.Drive) {
-	for _, r := range l.replicas {
-		if r.lead != raft.None && r.config.members[r.lead] == drive {
-			if err := r.node.ForgetLeader(); err != nil {
-				continue
-			}
-			l.campaignByRank(r)
-			l.touch(r)
-		}
-	}
+func (h *Host) noteEnded(drive id.Drive, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ended[drive] = err
 }
 
 // Groups is the number of object groups.
@@ -270,6 +270,9 @@ func (h *Host) Groups() uint32 { return h.cfg.Groups }
 func (h *Host) Full(group uint32) bool {
 	return int(group) < len(h.groups) && h.groups[group].full.Load()
 }
+
+// Leads reports whether a replica here leads the group.
+func (h *Host) Leads(group uint32) bool { return h.leader(group) != nil }
 
 // leader is who leads a group from here, or nil.
 func (h *Host) leader(group uint32) *leadership {

@@ -24,7 +24,7 @@ func (l *loop) sweep(rangeID uint64) {
 func (l *loop) janitor() {
 	defer close(l.swept)
 	var dead []uint64
-	for l.host.life.Err() == nil {
+	for l.life.Err() == nil {
 		if len(dead) > 0 {
 			select {
 			case <-l.looks:
@@ -37,7 +37,7 @@ func (l *loop) janitor() {
 			continue
 		}
 		select {
-		case <-l.host.life.Done():
+		case <-l.life.Done():
 		case <-l.looks:
 			l.lookAround()
 		case segment := <-l.cuts:

@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"holdfast/internal/id"
+
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
@@ -39,12 +41,22 @@ func (l *loop) silence(r *replica) {
 	if r.leads() {
 		l.host.resigns(l, r)
 	}
+	l.host.hint(l, r, id.Drive{})
 	r.abandon()
 	for _, c := range r.confirmed {
 		c.fail()
 	}
 	r.gone, r.state, r.confirmed = true, 0, nil
-	delete(l.replicas, r.group)
+	if l.replicas[r.group] == r {
+		delete(l.replicas, r.group)
+		l.host.groups[r.group].replicas.Add(-1)
+	}
+}
+
+// place puts a replica among those that run.
+func (l *loop) place(r *replica) {
+	l.replicas[r.group] = r
+	l.host.groups[r.group].replicas.Add(1)
 }
 
 func (c *confirmedReads) fail() {
@@ -58,6 +70,7 @@ func (c *confirmedReads) fail() {
 func (l *loop) halt(r *replica, err error) {
 	l.silence(r)
 	l.halted[r.group] = haltedReplica{r.id, err}
+	l.host.damaged(l.drive.ID, err)
 }
 
 type haltedReplica struct {
@@ -110,7 +123,7 @@ func (l *loop) begin(m *Message, old *replica) *replica {
 		l.cfg.Logger.Error("replica not begun", "drive", l.drive.ID, "group", m.Group, "error", err)
 		return nil
 	}
-	l.replicas[m.Group] = r
+	l.place(r)
 	l.cfg.Logger.Info("replica begun", "drive", l.drive.ID, "group", m.Group, "raft_id", to)
 	l.write(r, &pb.Message{}, &entryID{})
 	return r

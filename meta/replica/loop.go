@@ -1,9 +1,11 @@
 package replica
 
 import (
+	"context"
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"go.etcd.io/raft/v3"
@@ -20,6 +22,12 @@ type loop struct {
 	log   Log
 	in    *inbox
 	work  *work // of this turn
+
+	life   context.Context // ends with the drive's part in the host
+	cancel context.CancelFunc
+	gate   sync.RWMutex // held for reading by whoever uses the drive from another goroutine
+	closed bool         // under gate
+
 	apply *applier
 
 	replicas map[uint32]*replica
@@ -36,12 +44,14 @@ type loop struct {
 	seq      uint64 // of the newest batch
 	durable  uint64 // of the newest batch on stable storage
 
-	full     atomic.Bool // the drive has reached its reserve
-	tick     uint64
-	sending  int // snapshots on their way out
-	stopping bool
-	trim     trimmer
-	stopped  chan struct{}
+	full atomic.Bool // the drive has reached its reserve
+	// fullElsewhere are the drives that said the same with their last message.
+	fullElsewhere map[id.Drive]bool
+	tick          uint64
+	sending       int // snapshots on their way out
+	stopping      bool
+	trim          trimmer
+	stopped       chan struct{}
 
 	nextRange atomic.Uint64
 	orphans   []uint64    // ranges found without an owner
@@ -67,6 +77,7 @@ func newLoop(h *Host, d DriveHandle) *loop {
 		stopped: make(chan struct{}), swept: make(chan struct{}),
 		sweeps: make(chan uint64, maxSweeps), cuts: make(chan uint64, 1), looks: make(chan struct{}, 1),
 	}
+	l.life, l.cancel = context.WithCancel(h.life)
 	l.apply = newApplier(l)
 	return l
 }
@@ -74,8 +85,10 @@ func newLoop(h *Host, d DriveHandle) *loop {
 // start sets the loop going. Replicas campaign at once or a little later, by rank, so that the
 // first elections do not wait for a timeout and leaders are spread over the drives.
 func (l *loop) start() {
-	for _, r := range l.replicas {
-		l.campaignByRank(r)
+	for group, r := range l.replicas {
+		if _, led := l.host.LeaderHint(group); !led {
+			l.campaignByRank(r, nil)
+		}
 	}
 	for _, rangeID := range l.orphans {
 		l.sweep(rangeID)
@@ -97,11 +110,18 @@ func (l *loop) start() {
 // rankTicks is the distance in ticks between the campaigns of two ranks: time for an election.
 const rankTicks = 2
 
-// campaignByRank plans a campaign. The voter with the lowest raft ID comes first: placement rotates
-// these over the drives.
-func (l *loop) campaignByRank(r *replica) {
-	if rank := slices.Index(r.config.voters(), r.id); rank >= 0 {
-		r.campaignAt = l.tick + 1 + uint64(rank*rankTicks)
+// campaignByRank plans a campaign. Of the voters that are not on drives known to be out the one with
+// the lowest raft ID comes first: placement rotates these over the drives.
+func (l *loop) campaignByRank(r *replica, out map[id.Drive]bool) {
+	rank := uint64(0)
+	for _, voter := range r.config.voters() {
+		if voter == r.id {
+			r.campaignAt = l.tick + 1 + rank*rankTicks
+			return
+		}
+		if !out[r.config.members[voter]] {
+			rank++
+		}
 	}
 }
 
@@ -248,14 +268,16 @@ func (l *loop) onSoftState(r *replica, s *raft.SoftState) {
 	switch {
 	case r.leads() && !led:
 		r.campaignAt, r.termStart = 0, r.st.last()+1
+		r.beginLeading(l.tick)
 		l.host.leads(l, r)
 	case !r.leads() && led:
 		r.abandon()
 		r.termStart = 0
 		l.host.resigns(l, r)
 	}
-	if s.Lead != raft.None {
-		r.campaignAt = 0
+	drive, known := r.driveOf(s.Lead)
+	if l.host.hint(l, r, drive); known {
+		r.campaignAt, r.suspects, r.heardLeader = 0, nil, l.tick
 	}
 }
 
@@ -277,14 +299,12 @@ func (l *loop) send(r *replica, m *pb.Message) {
 }
 
 func (l *loop) post(r *replica, m *pb.Message) {
-	drive, ok := r.config.members[m.GetTo()]
+	drive, ok := r.driveOf(m.GetTo())
 	if !ok {
-		if drive, ok = r.peers[m.GetTo()]; !ok {
-			return
-		}
+		return
 	}
 	l.out.add(Message{
-		Group: r.group, From: l.drive.ID, To: drive, Raft: m,
+		Group: r.group, From: l.drive.ID, To: drive, Raft: m, Full: l.full.Load(),
 		Learner: r.leads() && r.config.isLearner(m.GetTo()),
 	})
 }
@@ -318,6 +338,7 @@ func (l *loop) onTick() error {
 	}
 	for _, r := range l.replicas {
 		l.releaseHeld(r)
+		l.checkSuspicion(r)
 		if r.campaignAt != 0 && l.tick >= r.campaignAt {
 			r.campaignAt = 0
 			l.campaign(r)
@@ -354,16 +375,22 @@ func (l *loop) onMessage(m *Message) {
 		}
 		return
 	}
+	if m.Lost != 0 {
+		l.onLost(r, m)
+		return
+	}
+	l.noteRoom(m)
 	to, from := m.Raft.GetTo(), m.Raft.GetFrom()
 	if r == nil || r.id < to {
 		if r = l.begin(m, r); r == nil {
+			l.answerLost(m)
 			return
 		}
 	}
 	if r.id != to {
 		return
 	}
-	r.heard = l.tick
+	r.hears(from, l.tick)
 	if r.config.gone(from) {
 		l.out.add(Message{Group: m.Group, From: l.drive.ID, To: m.From, Gone: from})
 		return

@@ -22,7 +22,8 @@ var (
 // MoveReplica gives the place of a group's replica on one drive to another drive; both may be the
 // same one, if its replica is lost. The new replica joins as a learner under a raft ID of its own,
 // catches up, and takes the place in one joint change of configuration. It returns when the old one
-// is out. Interrupted, by ctx or a crash, it is to be called again and goes on where it stood.
+// is out. Interrupted, by ctx or a crash, it is to be called again and goes on where it stood. It works at
+// the host that leads the group: kind.NotLeader says that another one does by now.
 func (h *Host) MoveReplica(ctx context.Context, group uint32, from, to id.Drive) error {
 	if int(group) >= len(h.groups) {
 		return fmt.Errorf("replica: no group %d", group)
@@ -41,7 +42,7 @@ func (h *Host) MoveReplica(ctx context.Context, group uint32, from, to id.Drive)
 		if done {
 			return h.spread(ctx, group, poll.C)
 		}
-		if err != nil && !kind.Is(err, kind.NotLeader) && !kind.Is(err, kind.Unavailable) && !errors.Is(err, errRefused) {
+		if err != nil && (h.ledElsewhere(group) || !kind.Is(err, kind.NotLeader) && !kind.Is(err, kind.Unavailable) && !errors.Is(err, errRefused)) {
 			return err
 		}
 		select {
@@ -69,6 +70,9 @@ func (h *Host) spread(ctx context.Context, group uint32, poll <-chan time.Time) 
 		if err == nil && term == v.term && v.spreadTo(index) {
 			return nil
 		}
+		if err != nil && h.ledElsewhere(group) {
+			return err
+		}
 		select {
 		case <-poll:
 		case <-ctx.Done():
@@ -85,7 +89,7 @@ func (v *groupView) spreadTo(index uint64) bool {
 		p := v.progress[raftID]
 		if p.Match >= index {
 			n++
-		} else if p.RecentActive {
+		} else if v.active[raftID] {
 			return false
 		}
 	}
@@ -112,7 +116,7 @@ func (h *Host) moveStep(ctx context.Context, group uint32, from, to id.Drive) (d
 		return false, nil // raft leaves the joint configuration by itself
 	}
 	for _, learner := range c.conf.Learners {
-		if c.members[learner] != to { // left over from a move that was given up
+		if c.members[learner] != to || v.lost[learner] { // left over from a move that was given up, or dead on its drive
 			return false, h.proposeConfig(ctx, group, change(pb.ConfChangeRemoveNode, learner), nil)
 		}
 	}
@@ -169,7 +173,7 @@ func (c *groupConfig) learnerOn(d id.Drive) uint64 {
 func (h *Host) alive(v *groupView, drive id.Drive, raftID uint64) bool {
 	l := h.loopOf(drive)
 	if l == nil {
-		return raftID == v.leader || v.progress[raftID].RecentActive
+		return v.active[raftID] && !v.lost[raftID]
 	}
 	found, _ := onLoop(h.life, l, func(l *loop) bool {
 		r := l.replicas[v.group]
@@ -191,7 +195,7 @@ func (h *Host) transfer(group uint32, not uint64) {
 		}
 		var best, match uint64
 		for _, raftID := range v.config.conf.Voters {
-			if p := v.progress[raftID]; raftID != not && p.RecentActive && p.Match > match {
+			if p := v.progress[raftID]; raftID != not && v.active[raftID] && p.Match > match {
 				best, match = raftID, p.Match
 			}
 		}
@@ -222,9 +226,17 @@ func (h *Host) proposeConfig(ctx context.Context, group uint32, changes []*pb.Co
 			return errRefused
 		}
 		return o.err
+	case <-lead.l.stopped: // it may not have seen it
+		return ErrReadLost
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// ledElsewhere reports whether, as far as is known here, a drive of another process leads the group.
+func (h *Host) ledElsewhere(group uint32) bool {
+	drive, ok := h.LeaderHint(group)
+	return ok && h.loopOf(drive) == nil && h.cfg.Transport != nil
 }
 
 // proposeChange proposes a change by itself. Raft puts an empty entry in the place of one that it

@@ -148,7 +148,7 @@ func (l *loop) restore(group uint32, g *found, st *kvState) error {
 	if err := r.newNode(l.cfg, st.applied.index); err != nil {
 		return err
 	}
-	l.replicas[group] = r
+	l.place(r)
 	l.touch(r)
 	return nil
 }

@@ -43,8 +43,14 @@ type replica struct {
 	confirmed []confirmedReads
 	held      []*pb.Message // commit indexes to be sent with the next tick
 
-	heard      uint64 // tick of the last message
-	campaignAt uint64 // tick at which to campaign if there is no leader; 0 = never
+	heard       uint64            // tick of the last message
+	heardLeader uint64            // and of the leader's
+	campaignAt  uint64            // tick at which to campaign if there is no leader; 0 = never
+	suspects    map[id.Drive]bool // drives that are probably gone, the leader's among them
+	// A leader's: when it last heard of members, and those that told that they are lost.
+	heardFrom  map[uint64]uint64
+	lost       map[uint64]bool
+	unsettled  unsettled
 	termStart  uint64 // leader: first index of its term, until it is applied
 	staged     *stagedRange
 	installing bool

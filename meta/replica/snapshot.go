@@ -94,7 +94,11 @@ func (l *loop) sendSnapshot(r *replica, m *pb.Message) {
 
 // streamRange reads the range and the index it stands at from one transaction.
 func (l *loop) streamRange(r *replica, head SnapshotHead) error {
-	ctx, cancel := context.WithTimeout(l.host.life, snapshotTimeout)
+	if !l.enter() {
+		return ErrClosed
+	}
+	defer l.leave()
+	ctx, cancel := context.WithTimeout(l.life, snapshotTimeout)
 	defer cancel()
 	txn := l.drive.KV.Begin(false)
 	defer txn.Discard()
@@ -209,6 +213,10 @@ func (h *Host) Receive(ctx context.Context, head SnapshotHead, next func() ([]by
 		return ErrClosed
 	}
 	defer h.background.Done()
+	if !l.enter() {
+		return ErrClosed
+	}
+	defer l.leave()
 	meta := head.Message.GetSnapshot().GetMetadata()
 	staged := &stagedRange{rangeID: l.newRange(), at: entryID{meta.GetIndex(), meta.GetTerm()}}
 	if err := l.stage(ctx, staged, next); err != nil {
@@ -227,7 +235,7 @@ func (l *loop) stage(ctx context.Context, staged *stagedRange, next func() ([]by
 	prefix := rangePrefix(staged.rangeID)
 	var c chunkReader
 	for {
-		if err := errors.Join(ctx.Err(), l.host.life.Err()); err != nil {
+		if err := errors.Join(ctx.Err(), l.life.Err()); err != nil {
 			return err
 		}
 		chunk, err := next()
@@ -319,8 +327,12 @@ func (a *applier) swap(j *applyJob) error {
 	version := read.Version()
 	read.Discard()
 	a.l.host.background.Go(func() {
+		if !a.l.enter() {
+			return
+		}
+		defer a.l.leave()
 		d := applyDone{r: r, install: job}
-		if err := a.kv.Flush(a.l.host.life, version); err != nil {
+		if err := a.kv.Flush(a.l.life, version); err != nil {
 			d = applyDone{driveErr: fmt.Errorf("replica: drive %s: flush a snapshot: %w", a.l.drive.ID, err)}
 		}
 		a.report(d)

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"holdfast/internal/id"
+	"holdfast/internal/kind"
 )
 
 // GroupStatus is what the leader of a group says, and what the drives here do.
@@ -18,6 +19,7 @@ type GroupStatus struct {
 	Term          uint64
 	Commit, Last  uint64 // indexes
 	Members       []MemberStatus
+	Joint         bool            // the members are about to change
 	Replicas      []ReplicaStatus // on the drives here
 	PendingWrites int
 }
@@ -29,6 +31,7 @@ type MemberStatus struct {
 	Voter  bool
 	Match  uint64 // index up to which its log is known to agree
 	Active bool   // was heard of lately
+	Lost   bool   // said that it has lost its log or state, or cannot read it
 	State  string // of replication: StateProbe, StateReplicate, StateSnapshot
 }
 
@@ -68,22 +71,27 @@ func (h *Host) Status(ctx context.Context) Status {
 	for group := range s.Groups {
 		s.Groups[group].Group = uint32(group)
 	}
-	for _, d := range h.cfg.Drives {
-		ds := DriveStatus{Drive: d.ID}
-		if err := h.endedWith(d.ID); err != nil {
+	h.mu.Lock()
+	drives := slices.Clone(h.drives)
+	h.mu.Unlock()
+	for _, drive := range drives {
+		ds := DriveStatus{Drive: drive}
+		l := h.loopOf(drive)
+		if err := h.endedWith(drive); err != nil {
 			ds.Out = err.Error()
-			s.Drives = append(s.Drives, ds)
-			continue
-		}
-		l := h.loopOf(d.ID)
-		if r, ok := onLoop(ctx, l, (*loop).report); ok {
-			ds = r.drive
-			for group, found := range r.groups {
-				s.Groups[group].merge(found)
+		} else if l == nil || !l.enter() {
+			ds.Out = "the drive is being added or removed"
+		} else {
+			if r, ok := onLoop(ctx, l, (*loop).report); ok {
+				ds = r.drive
+				for group, found := range r.groups {
+					s.Groups[group].merge(found)
+				}
 			}
-		}
-		for _, seg := range l.log.Segments() {
-			ds.LogBytes += seg.Bytes
+			for _, seg := range l.log.Segments() {
+				ds.LogBytes += seg.Bytes
+			}
+			l.leave()
 		}
 		s.Drives = append(s.Drives, ds)
 	}
@@ -133,7 +141,7 @@ func (l *loop) report() loopReport {
 		if v := l.look(group); v != nil {
 			out.drive.Leads++
 			g.Leader, g.LeaderRaftID, g.Term, g.Commit, g.Last = v.drive, v.leader, v.term, v.commit, v.last
-			g.PendingWrites, g.Members = v.pendingProposal, v.members()
+			g.PendingWrites, g.Members, g.Joint = v.pendingProposal, v.members(), v.config.joint()
 		}
 		g.Replicas = []ReplicaStatus{{
 			Drive: l.drive.ID, RaftID: r.id, Leader: r.lead, Term: r.hard.term, Applied: r.applied.Load(),
@@ -156,7 +164,7 @@ func (v *groupView) members() []MemberStatus {
 		p := v.progress[raftID]
 		out = append(out, MemberStatus{
 			RaftID: raftID, Drive: v.config.members[raftID], Voter: v.config.isVoter(raftID),
-			Match: p.Match, Active: p.RecentActive || raftID == v.leader, State: p.State.String(),
+			Match: p.Match, Active: v.active[raftID], Lost: v.lost[raftID], State: p.State.String(),
 		})
 	}
 	return out
@@ -208,6 +216,9 @@ func (h *Host) missing(v *groupView, m MemberStatus) string {
 		if h.cfg.Transport == nil {
 			return "the drive is not here"
 		}
+		if m.Lost {
+			return "the drive has lost its replica, or cannot read it"
+		}
 		if !m.Active {
 			return "the replica was not heard of lately"
 		}
@@ -219,13 +230,74 @@ func (h *Host) missing(v *groupView, m MemberStatus) string {
 	return ""
 }
 
+// Trouble is a group that has not all it should have.
+type Trouble struct {
+	Group uint32
+	Why   string
+}
+
+// Troubles lists, for the groups that are led from here, missing members, and what is left of an interrupted
+// change of members; and the groups of which the replicas here know no leader.
+func (h *Host) Troubles(ctx context.Context) []Trouble {
+	var out []Trouble
+	add := func(group int, format string, args ...any) {
+		out = append(out, Trouble{uint32(group), fmt.Sprintf(format, args...)})
+	}
+	for group := range h.groups {
+		v, err := h.lookAt(ctx, uint32(group))
+		if err != nil {
+			if drive, led := h.LeaderHint(uint32(group)); !led || h.loopOf(drive) != nil {
+				add(group, "no leader is known")
+			}
+			continue
+		}
+		if v.config.joint() {
+			add(group, "it is between two configurations")
+		}
+		for _, m := range v.members() {
+			if why := h.missing(v, m); why != "" && m.Voter {
+				add(group, "replica %d on drive %s: %s", m.RaftID, m.Drive, why)
+			} else if !m.Voter {
+				add(group, "replica %d on drive %s is a learner that is not yet in the place of another", m.RaftID, m.Drive)
+			}
+		}
+	}
+	return out
+}
+
+// Spare says why a group would lose its majority, or is not sure to keep it, if the replica on a drive went
+// away or were lost; nil if it would not matter. Of a group that is led elsewhere, its leader's host
+// has to be asked: kind.NotLeader.
+func (h *Host) Spare(ctx context.Context, group uint32, drive id.Drive) error {
+	v, err := h.lookAt(ctx, group)
+	if err != nil {
+		return err
+	}
+	for _, voters := range [][]uint64{v.config.conf.Voters, v.config.conf.VotersOutgoing} {
+		if !slices.ContainsFunc(voters, func(raftID uint64) bool { return v.config.members[raftID] == drive }) {
+			continue
+		}
+		well := 0
+		for _, raftID := range voters {
+			if d := v.config.members[raftID]; d != drive && h.alive(v, d, raftID) {
+				well++
+			}
+		}
+		if well <= len(voters)/2 {
+			return kind.New(kind.Conflict, "group %d has %d of %d replicas that are well on other drives, and needs more than half", group, well, len(voters))
+		}
+	}
+	return nil
+}
+
 // Hash is the XXH3 of a group's keys and values on a drive here, and the index at which it was
 // taken: replicas at the same index must have the same.
 func (h *Host) Hash(ctx context.Context, group uint32, drive id.Drive) (index, sum uint64, err error) {
 	l := h.loopOf(drive)
-	if l == nil {
+	if l == nil || !l.enter() {
 		return 0, 0, fmt.Errorf("replica: no drive %s here", drive)
 	}
+	defer l.leave()
 	r, ok := onLoop(ctx, l, func(l *loop) *replica { return l.replicas[group] })
 	if !ok || r == nil {
 		return 0, 0, fmt.Errorf("replica: no replica of group %d on drive %s", group, drive)

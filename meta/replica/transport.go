@@ -19,7 +19,12 @@ type Message struct {
 	// Gone, if not 0, says that this raft ID of To left the group for good. Raft is nil then.
 	Gone uint64
 	// Ask, if not 0, asks whether this raft ID of From has left the group. Raft is nil then.
-	Ask  uint64
+	Ask uint64
+	// Lost, if not 0, says that this raft ID of From has lost its log or state, or cannot read it: it
+	// is to be rebuilt under another one. Raft is nil then.
+	Lost uint64
+	// Full says that the drive From has reached its reserve.
+	Full bool
 	Raft *pb.Message
 
 	staged *stagedRange // with a MsgSnap: what the chunks before it brought

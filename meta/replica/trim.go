@@ -38,6 +38,10 @@ func (l *loop) maintain() {
 	}
 	l.askWhetherGone()
 	l.noteFull()
+	l.confessLost()
+	for _, r := range l.replicas {
+		l.settleMembers(r)
+	}
 	if l.tick%balanceTicks < trimTicks {
 		l.balance()
 	}
@@ -66,7 +70,7 @@ func (l *loop) noteFull() {
 		}
 		roomy := 0
 		for _, raftID := range r.config.conf.Voters {
-			if m := l.host.loopOf(r.config.members[raftID]); m == nil || !m.full.Load() {
+			if !l.isFull(r.config.members[raftID]) {
 				roomy++
 			}
 		}
@@ -195,10 +199,14 @@ func (l *loop) heldUp() {
 	}
 	l.trim.stuck = 0
 	l.host.background.Go(func() {
+		if !l.enter() {
+			return
+		}
+		defer l.leave()
 		read := l.drive.KV.Begin(false)
 		version := read.Version()
 		read.Discard()
-		if err := l.drive.KV.Flush(l.host.life, version); err != nil {
+		if err := l.drive.KV.Flush(l.life, version); err != nil {
 			l.cfg.Logger.Warn("memtable not pushed out", "drive", l.drive.ID, "error", err)
 		}
 	})

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"maps"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/tracker"
@@ -18,6 +19,7 @@ type groupView struct {
 	applied, last   uint64
 	config          *groupConfig
 	progress        map[uint64]tracker.Progress
+	active, lost    map[uint64]bool // were heard of lately; told that they are lost
 	pendingProposal int
 }
 
@@ -27,7 +29,7 @@ const caughtUpEntries = 256
 
 func (v *groupView) caughtUp(raftID uint64) bool {
 	p, ok := v.progress[raftID]
-	return ok && p.State == tracker.StateReplicate && p.RecentActive && p.Match+caughtUpEntries >= v.commit && p.Match > 0
+	return ok && p.State == tracker.StateReplicate && v.active[raftID] && p.Match+caughtUpEntries >= v.commit && p.Match > 0
 }
 
 // lookAt asks a group's leader how things stand.
@@ -52,9 +54,13 @@ func (l *loop) look(group uint32) *groupView {
 		return nil
 	}
 	v := &groupView{
+		active: map[uint64]bool{}, lost: maps.Clone(r.lost),
 		group: group, drive: l.drive.ID, leader: r.id, term: r.hard.term, commit: r.hard.commit, applied: r.applied.Load(),
 		last: r.st.last(), config: r.config, progress: map[uint64]tracker.Progress{},
 		pendingProposal: len(r.awaiting),
+	}
+	for raftID := range r.config.members {
+		v.active[raftID] = l.active(r, raftID)
 	}
 	r.node.WithProgress(func(raftID uint64, _ raft.ProgressType, p tracker.Progress) { v.progress[raftID] = p })
 	return v

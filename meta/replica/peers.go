@@ -1,0 +1,93 @@
+package replica
+
+import (
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"holdfast/internal/id"
+)
+
+// What a replica knows of those on other drives, here or elsewhere, by their messages.
+
+// hears notes that a raft ID wrote.
+func (r *replica) hears(from uint64, tick uint64) {
+	r.heard = tick
+	if from == r.lead {
+		r.heardLeader, r.suspects = tick, nil
+	}
+	if r.leads() {
+		r.heardFrom[from] = tick
+	}
+}
+
+// beginLeading gives every member the benefit of the doubt.
+func (r *replica) beginLeading(tick uint64) {
+	r.lost, r.unsettled = nil, unsettled{}
+	r.heardFrom = make(map[uint64]uint64, len(r.config.members))
+	for raftID := range r.config.members {
+		r.heardFrom[raftID] = tick
+	}
+}
+
+// active reports whether a leader heard of a member lately. Raft's own RecentActive is not it: that is
+// cleared every ElectionTicks, and false until the next heartbeat is answered.
+func (l *loop) active(r *replica, raftID uint64) bool {
+	at, ok := r.heardFrom[raftID]
+	return raftID == r.id || ok && l.tick-at <= 2*uint64(l.cfg.ElectionTicks)
+}
+
+// onLost notes what a member says of itself.
+func (l *loop) onLost(r *replica, m *Message) {
+	if r == nil || !r.leads() || r.config.members[m.Lost] != m.From {
+		return
+	}
+	if r.lost == nil {
+		r.lost = make(map[uint64]bool)
+	}
+	r.lost[m.Lost] = true
+}
+
+// answerLost tells a leader that the replica it writes to is not here and cannot come back: it is
+// dead or stopped, or there is none and the leader does not see it as one that is to be begun.
+func (l *loop) answerLost(m *Message) {
+	switch m.Raft.GetType() {
+	case pb.MsgApp, pb.MsgHeartbeat, pb.MsgSnap:
+	default:
+		return
+	}
+	to := m.Raft.GetTo()
+	if halted, ok := l.halted[m.Group]; ok && halted.raftID >= to || l.dead[m.Group].raftID >= to || !m.Learner {
+		l.out.add(Message{Group: m.Group, From: l.drive.ID, To: m.From, Lost: to})
+	}
+}
+
+// confessLost tells leaders of replicas here that cannot read their state.
+func (l *loop) confessLost() {
+	for _, r := range l.replicas {
+		if drive, ok := r.driveOf(r.lead); ok && !r.leads() && r.suspect.Load() != 0 {
+			l.out.add(Message{Group: r.group, From: l.drive.ID, To: drive, Lost: r.id})
+		}
+	}
+}
+
+// noteRoom notes whether the drive that wrote has room.
+func (l *loop) noteRoom(m *Message) {
+	if m.Full == l.fullElsewhere[m.From] {
+		return
+	}
+	if !m.Full {
+		delete(l.fullElsewhere, m.From)
+		return
+	}
+	if l.fullElsewhere == nil {
+		l.fullElsewhere = make(map[id.Drive]bool)
+	}
+	l.fullElsewhere[m.From] = true
+}
+
+// isFull reports whether a drive has reached its reserve.
+func (l *loop) isFull(drive id.Drive) bool {
+	if here := l.host.loopOf(drive); here != nil {
+		return here.full.Load()
+	}
+	return l.fullElsewhere[drive]
+}
