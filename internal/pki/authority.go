@@ -82,13 +82,24 @@ func (a *authority) read(path string, b []byte, now time.Time) (err error) {
 }
 
 func (a *authority) create(path string, now time.Time, rand io.Reader) error {
+	if err := a.make("Holdfast cluster CA", now, rand); err != nil {
+		return err
+	}
+	if err := keyfile.Replace(path, certPEM(a.cert.Raw), keyfile.Public); err != nil {
+		return fmt.Errorf("pki: write authority: %w", err)
+	}
+	return nil
+}
+
+// make signs a certificate for the authority itself.
+func (a *authority) make(name string, now time.Time, rand io.Reader) error {
 	serial, err := newSerial(rand)
 	if err != nil {
 		return err
 	}
 	template := &x509.Certificate{
 		SerialNumber:          serial,
-		Subject:               pkix.Name{Organization: []string{organization}, CommonName: "Holdfast cluster CA"},
+		Subject:               pkix.Name{Organization: []string{organization}, CommonName: name},
 		NotBefore:             now.Add(-clockSlack),
 		NotAfter:              now.Add(caLifetime),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
@@ -102,9 +113,6 @@ func (a *authority) create(path string, now time.Time, rand io.Reader) error {
 	}
 	if a.cert, err = x509.ParseCertificate(der); err != nil {
 		return fmt.Errorf("pki: make authority: %w", err)
-	}
-	if err := keyfile.Replace(path, certPEM(der), keyfile.Public); err != nil {
-		return fmt.Errorf("pki: write authority: %w", err)
 	}
 	return nil
 }

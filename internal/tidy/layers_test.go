@@ -28,6 +28,7 @@ func layers() [][]string {
 		{"node/client", "node/server"},
 		{"node/drive"},
 		{"node"},
+		{"internal/rpc"},
 		{"proto", "internal/telemetry", "internal/listen", "internal/pki", "internal/secret", "internal/tidy"},
 		{"internal"},
 	}
@@ -47,7 +48,7 @@ func place(dir string) (layer int, entry string) {
 }
 
 // testOnly are packages which only tests may import.
-func testOnly() []string { return []string{"internal/sim", "internal/tidy", "node/nodetest"} }
+func testOnly() []string { return []string{"internal/sim", "internal/tidy", "internal/rpc/rpctest", "node/nodetest"} }
 
 func TestPackagesImportOnlyLayersBelow(t *testing.T) {
 	arrows := 0
