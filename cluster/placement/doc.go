@@ -13,4 +13,7 @@
 // So shards spread over zones, then nodes, then drives; two shards never share a drive. Scores of
 // the other drives do not change when a drive comes or goes, so little moves. Spreading goes before
 // weight: a small zone is not spared by it, it is left out when its drives report that they are full.
+//
+// The replicas of the metadata groups spread in the same way (Replicas). There are few groups, so that
+// chance alone would share them unequally: drives that have their share are passed over.
 package placement
