@@ -122,7 +122,7 @@ func (l *loop) respondAfter(b *appendBatch, r *replica, m *pb.Message) {
 		return
 	}
 	if drive, ok := r.driveOf(m.GetTo()); ok {
-		b.remote.add(Message{Group: r.group, From: l.drive.ID, To: drive, Raft: m, Full: l.full.Load()})
+		b.remote.add(Message{Group: r.group, From: l.drive.ID, To: drive, Raft: m})
 	}
 }
 

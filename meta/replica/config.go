@@ -48,6 +48,8 @@ type Config struct {
 	// OnDamage, if set, is told on a goroutine of its own that a replica on a drive found damage
 	// in what it keeps, or that the drive went out of its groups because of an error.
 	OnDamage func(drive id.Drive, err error)
+	// Full reports whether a drive of another process has reached its reserve; nil: none has.
+	Full func(drive id.Drive) bool
 	// Logger takes what operators should know; default none.
 	Logger *slog.Logger
 

@@ -45,8 +45,6 @@ type loop struct {
 	durable  uint64 // of the newest batch on stable storage
 
 	full atomic.Bool // the drive has reached its reserve
-	// fullElsewhere are the drives that said the same with their last message.
-	fullElsewhere map[id.Drive]bool
 	tick          uint64
 	sending       int // snapshots on their way out
 	stopping      bool
@@ -304,7 +302,7 @@ func (l *loop) post(r *replica, m *pb.Message) {
 		return
 	}
 	l.out.add(Message{
-		Group: r.group, From: l.drive.ID, To: drive, Raft: m, Full: l.full.Load(),
+		Group: r.group, From: l.drive.ID, To: drive, Raft: m,
 		Learner: r.leads() && r.config.isLearner(m.GetTo()),
 	})
 }
@@ -375,11 +373,6 @@ func (l *loop) onMessage(m *Message) {
 		}
 		return
 	}
-	if m.Lost != 0 {
-		l.onLost(r, m)
-		return
-	}
-	l.noteRoom(m)
 	to, from := m.Raft.GetTo(), m.Raft.GetFrom()
 	if r == nil || r.id < to {
 		if r = l.begin(m, r); r == nil {
@@ -388,6 +381,10 @@ func (l *loop) onMessage(m *Message) {
 		}
 	}
 	if r.id != to {
+		return
+	}
+	if m.Raft.GetType() == pb.MsgUnreachable {
+		r.onLost(m)
 		return
 	}
 	r.hears(from, l.tick)

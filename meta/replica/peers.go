@@ -36,14 +36,15 @@ func (l *loop) active(r *replica, raftID uint64) bool {
 }
 
 // onLost notes what a member says of itself.
-func (l *loop) onLost(r *replica, m *Message) {
-	if r == nil || !r.leads() || r.config.members[m.Lost] != m.From {
+func (r *replica) onLost(m *Message) {
+	from := m.Raft.GetFrom()
+	if !r.leads() || r.config.members[from] != m.From {
 		return
 	}
 	if r.lost == nil {
 		r.lost = make(map[uint64]bool)
 	}
-	r.lost[m.Lost] = true
+	r.lost[from] = true
 }
 
 // answerLost tells a leader that the replica it writes to is not here and cannot come back: it is
@@ -55,8 +56,8 @@ func (l *loop) answerLost(m *Message) {
 		return
 	}
 	to := m.Raft.GetTo()
-	if halted, ok := l.halted[m.Group]; ok && halted.raftID >= to || l.dead[m.Group].raftID >= to || !m.Learner {
-		l.out.add(Message{Group: m.Group, From: l.drive.ID, To: m.From, Lost: to})
+	if l.halted[m.Group].raftID >= to || l.dead[m.Group].raftID >= to || !m.Learner {
+		l.sayLost(m.Group, to, m.From, m.Raft.GetFrom())
 	}
 }
 
@@ -64,24 +65,16 @@ func (l *loop) answerLost(m *Message) {
 func (l *loop) confessLost() {
 	for _, r := range l.replicas {
 		if drive, ok := r.driveOf(r.lead); ok && !r.leads() && r.suspect.Load() != 0 {
-			l.out.add(Message{Group: r.group, From: l.drive.ID, To: drive, Lost: r.id})
+			l.sayLost(r.group, r.id, drive, r.lead)
 		}
 	}
 }
 
-// noteRoom notes whether the drive that wrote has room.
-func (l *loop) noteRoom(m *Message) {
-	if m.Full == l.fullElsewhere[m.From] {
-		return
-	}
-	if !m.Full {
-		delete(l.fullElsewhere, m.From)
-		return
-	}
-	if l.fullElsewhere == nil {
-		l.fullElsewhere = make(map[id.Drive]bool)
-	}
-	l.fullElsewhere[m.From] = true
+func (l *loop) sayLost(group uint32, lost uint64, to id.Drive, leader uint64) {
+	l.out.add(Message{
+		Group: group, From: l.drive.ID, To: to,
+		Raft: &pb.Message{Type: pb.MsgUnreachable.Enum(), From: new(lost), To: new(leader)},
+	})
 }
 
 // isFull reports whether a drive has reached its reserve.
@@ -89,5 +82,5 @@ func (l *loop) isFull(drive id.Drive) bool {
 	if here := l.host.loopOf(drive); here != nil {
 		return here.full.Load()
 	}
-	return l.fullElsewhere[drive]
+	return l.cfg.Full != nil && l.cfg.Full(drive)
 }

@@ -20,11 +20,8 @@ type Message struct {
 	Gone uint64
 	// Ask, if not 0, asks whether this raft ID of From has left the group. Raft is nil then.
 	Ask uint64
-	// Lost, if not 0, says that this raft ID of From has lost its log or state, or cannot read it: it
-	// is to be rebuilt under another one. Raft is nil then.
-	Lost uint64
-	// Full says that the drive From has reached its reserve.
-	Full bool
+	// Raft is a message of raft's; or MsgUnreachable, which is of ours and never reaches raft: its From
+	// has lost its log or state, or cannot read it, and is to be rebuilt under another raft ID.
 	Raft *pb.Message
 
 	staged *stagedRange // with a MsgSnap: what the chunks before it brought
