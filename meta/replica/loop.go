@@ -44,12 +44,12 @@ type loop struct {
 	seq      uint64 // of the newest batch
 	durable  uint64 // of the newest batch on stable storage
 
-	full atomic.Bool // the drive has reached its reserve
-	tick          uint64
-	sending       int // snapshots on their way out
-	stopping      bool
-	trim          trimmer
-	stopped       chan struct{}
+	full     atomic.Bool // the drive has reached its reserve
+	tick     uint64
+	sending  int // snapshots on their way out
+	stopping bool
+	trim     trimmer
+	stopped  chan struct{}
 
 	nextRange atomic.Uint64
 	orphans   []uint64    // ranges found without an owner
