@@ -35,6 +35,10 @@ var (
 	ErrNotFormatted = errors.New("drive: not a drive")
 )
 
+// ErrStuck is an error of Close: a part of a drive that is out does not end. Its files may still be written
+// to, so it must not be opened again by this process.
+var ErrStuck = errors.New("drive: does not close")
+
 // The names in a drive's directory.
 const (
 	identityName = "drive.json"
@@ -321,7 +325,7 @@ func (d *Drive) stopParts() []error {
 	case errs := <-done:
 		return errs
 	case <-time.After(closeOutWait):
-		return []error{d.Failed()}
+		return []error{ErrStuck, d.Failed()}
 	}
 }
 

@@ -14,10 +14,32 @@ import (
 	"github.com/dgraph-io/ristretto/v2/z"
 
 	"holdfast/internal/kind"
+	"holdfast/node/drive/log"
 )
 
+// VerifyRaftLog reads the log of the group replicas and checks it. The error has kind.Damaged if it
+// is bad; when the drive is opened the next time it is replaced, and the replicas are given up.
+func (d *Drive) VerifyRaftLog(ctx context.Context) error {
+	d.raftMu.Lock()
+	l := d.raft
+	d.raftMu.Unlock()
+	if l == nil {
+		return nil
+	}
+	err := l.Verify(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return kind.Wrap(kind.Canceled, ctx.Err(), "drive: verify raft log")
+	case errors.Is(err, log.ErrDamaged):
+		return kind.Wrap(kind.Damaged, err, "drive: raft log of %s", d.cfg.Path)
+	case err != nil:
+		return fmt.Errorf("drive: verify raft log of %s: %w", d.cfg.Path, err)
+	}
+	return nil
+}
+
 // VerifyTables reads every table of the drive's database and checks its checksums. The error has
-// kind.Damaged if one is bad; the next start then begins a new database, and what it held is
+// kind.Damaged if one is bad; when the drive is opened the next time a new database is begun, and what it held is
 // rebuilt from the drive's own logs and from the other replicas.
 func (d *Drive) VerifyTables(ctx context.Context) error {
 	return verifyTables(ctx, filepath.Join(d.cfg.Path, badgerName))
@@ -36,7 +58,11 @@ func verifyTables(ctx context.Context, dir string) error {
 			return kind.Wrap(kind.Canceled, ctx.Err(), "drive: verify tables")
 		}
 		// A table that is gone was compacted into another since it was listed.
-		if err := verifyTable(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		switch err := verifyTable(name); {
+		case err == nil || errors.Is(err, fs.ErrNotExist):
+		case ofMachine(err):
+			return fmt.Errorf("drive: table %s: %w", name, err)
+		default:
 			return kind.Wrap(kind.Damaged, err, "drive: table %s", name)
 		}
 	}
