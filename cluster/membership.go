@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
+	"holdfast/cluster/gossip"
 	"holdfast/erasure"
 	"holdfast/internal/id"
 	"holdfast/internal/kind"
@@ -22,11 +25,16 @@ type Metadata interface {
 	Groups() uint32
 }
 
-// Membership keeps the system group's list of drives in step with those that are there.
+// Membership keeps the system group's list of nodes and drives in step with those that are there.
 type Membership struct {
 	Metadata Metadata
-	Drives   Drives
-	Cluster  id.Cluster
+	// Drives are those of this process.
+	Drives  Drives
+	Cluster id.Cluster
+	// Node is this node; zero where there is one process, which registers drives only.
+	Node gossip.Node
+	// Directory knows where other nodes see drives; nil where there is one process.
+	Directory *Directory
 	// Scheme of a new cluster; an existing one keeps its own.
 	Scheme erasure.Scheme
 	Now    func() time.Time
@@ -37,17 +45,39 @@ type Membership struct {
 type State struct {
 	Scheme erasure.Scheme
 	Lost   []id.Drive // gone for good; records may still name them
-	Absent []id.Drive // expected, but not there and not replaced
+	Absent []id.Drive // expected here, but not there and not replaced
+	// Removed are drives here that an operator took out of the cluster: they are left alone.
+	Removed []id.Drive
 }
 
-// Join registers the cluster at its first start and the drives that are new. A drive whose place
-// (path) another drive has taken is gone for good; one that is just not there may come back.
+// joinTries bounds how often Join begins anew because another changed the same records.
+const joinTries = 5
+
+// Join registers the cluster at its first start, this node, and its drives that are new or have
+// moved here. A drive whose place (path) on this node another drive has taken is gone for good; one
+// that is just not there may come back. It may be said again at any time.
 func (m Membership) Join(ctx context.Context) (State, error) {
 	scheme, err := m.cluster(ctx)
 	if err != nil {
 		return State{}, err
 	}
-	known, err := m.known(ctx)
+	for try := 1; ; try++ {
+		st, err := m.join(ctx, scheme)
+		if !kind.Is(err, kind.Conflict) || try == joinTries {
+			return st, err
+		}
+	}
+}
+
+func (m Membership) join(ctx context.Context, scheme erasure.Scheme) (State, error) {
+	a, err := m.Metadata.Ask(ctx, meta.SystemGroup, &metapb.Query{Op: &metapb.Query_GetLayout{GetLayout: &metapb.GetLayout{}}})
+	if err != nil {
+		return State{}, err
+	}
+	if err := m.putNode(ctx, a.GetLayout().GetNodes()); err != nil {
+		return State{}, err
+	}
+	known, err := byID(a.GetLayout().GetDrives())
 	if err != nil {
 		return State{}, err
 	}
@@ -56,43 +86,156 @@ func (m Membership) Join(ctx context.Context) (State, error) {
 	present := map[id.Drive]bool{}
 	for _, d := range m.Drives.All() {
 		s := d.Status()
-		taken[filepath.Clean(s.Path)], present[s.ID] = true, true
-		if old := known[s.ID]; old != nil && old.State == metapb.Drive_ACTIVE && old.Path == s.Path {
-			continue
+		if s.Path != "" {
+			taken[filepath.Clean(s.Path)] = true
 		}
-		if err := m.put(ctx, s, metapb.Drive_ACTIVE); err != nil {
+		present[s.ID] = true
+		removed, err := m.putDrive(ctx, s, known[s.ID])
+		if err != nil {
 			return State{}, err
 		}
+		if removed {
+			st.Removed = append(st.Removed, s.ID)
+		}
 	}
+	return st, m.missing(ctx, &st, known, present, taken)
+}
+
+// putNode registers this node if the layout does not say the same of it.
+func (m Membership) putNode(ctx context.Context, nodes []*metapb.Node) error {
+	if m.Node.ID == (id.Node{}) {
+		return nil
+	}
+	n := m.Node
+	want := &metapb.PutNode{IfAbsent: true, Node: &metapb.Node{Id: n.ID[:], Name: n.Name, Zone: n.Zone, PeerAddress: n.PeerAddress, S3Address: n.S3Address, Storage: n.Storage}}
+	for _, old := range nodes {
+		if string(old.Id) != string(n.ID[:]) {
+			continue
+		}
+		want.IfAbsent, want.IfState = false, []metapb.Node_State{old.State}
+		want.Node.State, want.Node.Removed, want.Node.SinceMs = old.State, old.Removed, old.SinceMs
+		switch {
+		case old.Removed:
+			m.Logger.Warn("this node was removed from the cluster by an operator and takes no data", "node", n.ID)
+		case old.State == metapb.Node_GONE:
+			want.Node.State = metapb.Node_ACTIVE
+		}
+		if proto.Equal(want.Node, old) {
+			return nil
+		}
+	}
+	return m.apply(ctx, &metapb.Command{Op: &metapb.Command_PutNode{PutNode: want}})
+}
+
+// putDrive registers a drive that is here if the layout does not say the same of it.
+func (m Membership) putDrive(ctx context.Context, s node.Status, old *metapb.Drive) (removed bool, err error) {
+	want := &metapb.PutDrive{IfAbsent: true, Drive: &metapb.Drive{Id: s.ID[:], Path: s.Path, Zone: m.Node.Zone, CapacityBytes: uint64(max(s.TotalBytes, 0))}}
+	if m.Node.ID != (id.Node{}) {
+		want.Drive.Node = m.Node.ID[:]
+	}
+	if m.Directory != nil {
+		if other, ok := m.Directory.elsewhere(s.ID); ok {
+			return false, fmt.Errorf("cluster: drive %s (%s) is in use by node %s: was its directory copied? A drive can be moved, but not be in two places", s.ID, s.Path, other)
+		}
+	}
+	if old != nil {
+		want.IfAbsent, want.IfState = false, []metapb.Drive_State{old.State}
+		want.Drive.State, want.Drive.Removed, want.Drive.SinceMs = old.State, old.Removed, old.SinceMs
+		switch {
+		case old.Removed:
+			removed = true
+			m.Logger.Warn("a drive was removed from the cluster by an operator and is left alone", "drive", s.ID, "path", s.Path)
+		case old.State == metapb.Drive_GONE || old.State == metapb.Drive_RETIRED:
+			m.Logger.Info("a drive that was given up is back", "drive", s.ID, "path", s.Path)
+			want.Drive.State = metapb.Drive_ACTIVE
+		case len(old.Node) > 0 && string(old.Node) != string(want.Drive.Node):
+			m.Logger.Info("a drive has moved here from another node", "drive", s.ID, "path", s.Path, "from", fmt.Sprintf("%x", old.Node))
+		}
+		if s.TotalBytes == 0 || s.Out { // it does not know
+			want.Drive.CapacityBytes = old.CapacityBytes
+		}
+		if proto.Equal(want.Drive, old) {
+			return removed, nil
+		}
+	}
+	return removed, m.apply(ctx, &metapb.Command{Op: &metapb.Command_PutDrive{PutDrive: want}})
+}
+
+// missing sorts out the drives that the layout names and that are not here.
+func (m Membership) missing(ctx context.Context, st *State, known map[id.Drive]*metapb.Drive, present map[id.Drive]bool, taken map[string]bool) error {
 	for drive, old := range known {
 		if present[drive] || old.State == metapb.Drive_RETIRED {
 			continue
 		}
-		if old.State == metapb.Drive_ACTIVE {
+		if old.State != metapb.Drive_GONE {
+			if m.Node.ID != (id.Node{}) && string(old.Node) != string(m.Node.ID[:]) {
+				continue // another node's
+			}
 			if !taken[filepath.Clean(old.Path)] {
 				m.Logger.Warn("a drive is missing; give its directory by --data again, or an empty one in its place to have it rebuilt", "drive", drive, "path", old.Path)
 				st.Absent = append(st.Absent, drive)
 				continue
 			}
 			m.Logger.Warn("a drive was replaced; its shards are rebuilt", "drive", drive, "path", old.Path)
-			if err := m.put(ctx, node.Status{ID: drive, Path: old.Path}, metapb.Drive_GONE); err != nil {
-				return State{}, err
+			if err := m.setState(ctx, drive, metapb.Drive_GONE, old.State); err != nil {
+				return err
 			}
 		}
 		st.Lost = append(st.Lost, drive)
 	}
-	return st, nil
+	return nil
 }
 
-// Retire notes that nothing names a lost drive any more.
+// Retire notes that nothing names a lost drive any more. It is a Conflict if the drive is not lost.
 func (m Membership) Retire(ctx context.Context, drive id.Drive) error {
-	return m.put(ctx, node.Status{ID: drive}, metapb.Drive_RETIRED)
+	return m.setState(ctx, drive, metapb.Drive_RETIRED, metapb.Drive_GONE, metapb.Drive_RETIRED)
 }
 
-func (m Membership) put(ctx context.Context, s node.Status, state metapb.Drive_State) error {
-	_, err := m.Metadata.Apply(ctx, meta.SystemGroup, &metapb.Command{NowMs: m.Now().UnixMilli(), Op: &metapb.Command_PutDrive{
-		PutDrive: &metapb.PutDrive{Drive: &metapb.Drive{Id: s.ID[:], Path: s.Path, State: state}}}})
+func (m Membership) setState(ctx context.Context, drive id.Drive, state metapb.Drive_State, from ...metapb.Drive_State) error {
+	return m.apply(ctx, &metapb.Command{Op: &metapb.Command_PutDrive{PutDrive: &metapb.PutDrive{
+		Drive: &metapb.Drive{Id: drive[:], State: state}, StateOnly: true, IfState: from}}})
+}
+
+func (m Membership) apply(ctx context.Context, cmd *metapb.Command) error {
+	cmd.NowMs = m.Now().UnixMilli()
+	_, err := m.Metadata.Apply(ctx, meta.SystemGroup, cmd)
+	if err == nil && m.Directory != nil {
+		m.Directory.Nudge()
+	}
 	return err
+}
+
+// Keep registers drives of this node again that others gave up while they could not reach it,
+// until ctx ends: a process that hung, or a network that was cut, comes back without a start.
+func (m Membership) Keep(ctx context.Context) {
+	for {
+		changed := m.Directory.Changed()
+		if m.givenUp() {
+			if _, err := m.Join(ctx); err != nil && ctx.Err() == nil {
+				m.Logger.Warn("registering the drives of this node again failed and is tried again", "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		case <-time.After(keepInterval):
+		}
+	}
+}
+
+// keepInterval is the time after which Keep tries again what failed.
+const keepInterval = 5 * time.Second
+
+func (m Membership) givenUp() bool {
+	v := m.Directory.View()
+	for i := range v.Drives {
+		d := &v.Drives[i]
+		if d.Local && d.Alive && !d.Removed && (d.State == metapb.Drive_GONE || d.State == metapb.Drive_RETIRED) {
+			return true
+		}
+	}
+	return false
 }
 
 // cluster reads the cluster's record, or writes it at the first start.
@@ -108,19 +251,14 @@ func (m Membership) cluster(ctx context.Context) (erasure.Scheme, error) {
 		s := erasure.Scheme{K: int(c.K), M: int(c.M)}
 		return s, s.Validate()
 	}
-	_, err = m.Metadata.Apply(ctx, meta.SystemGroup, &metapb.Command{NowMs: m.Now().UnixMilli(), Op: &metapb.Command_InitCluster{
+	return m.Scheme, m.apply(ctx, &metapb.Command{Op: &metapb.Command_InitCluster{
 		InitCluster: &metapb.InitCluster{Cluster: &metapb.Cluster{Id: m.Cluster[:], Groups: m.Metadata.Groups(),
 			K: uint32(m.Scheme.K), M: uint32(m.Scheme.M), CreatedMs: m.Now().UnixMilli()}}}})
-	return m.Scheme, err
 }
 
-func (m Membership) known(ctx context.Context) (map[id.Drive]*metapb.Drive, error) {
-	a, err := m.Metadata.Ask(ctx, meta.SystemGroup, &metapb.Query{Op: &metapb.Query_ListDrives{ListDrives: &metapb.ListDrives{}}})
-	if err != nil {
-		return nil, err
-	}
-	known := make(map[id.Drive]*metapb.Drive, len(a.Drives))
-	for _, d := range a.Drives {
+func byID(drives []*metapb.Drive) (map[id.Drive]*metapb.Drive, error) {
+	known := make(map[id.Drive]*metapb.Drive, len(drives))
+	for _, d := range drives {
 		name, err := id.FromBytes[id.Drive](d.Id)
 		if err != nil {
 			return nil, fmt.Errorf("cluster: a drive's record: %w", err)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"time"
 
+	"holdfast/cluster/placement"
 	"holdfast/erasure"
 	"holdfast/internal/id"
 	"holdfast/node"
@@ -29,6 +30,7 @@ type NodeView struct {
 	S3Address   string
 	Storage     bool
 	State       metapb.Node_State
+	Removed     bool // by an operator: it does not come back by itself
 	Local       bool
 	Alive       bool
 	Since       time.Time // when Alive last changed, as seen from here
@@ -40,9 +42,34 @@ type DriveView struct {
 	Node  id.Node
 	Zone  string
 	State metapb.Drive_State
-	Local bool
+	// Removed by an operator: it does not come back by itself.
+	Removed bool
+	Local   bool
+	// CapacityBytes is its share in placement: what the layout says, the same on every node.
+	CapacityBytes int64
 	// Alive: its node answers and says that the drive is not out.
 	Alive  bool
 	Since  time.Time   // when Alive last changed, as seen from here
 	Status node.Status // the newest known; of a drive that is not alive, the last one
+}
+
+// Candidates are the drives that exist, in the order of their IDs. Healthy are those that shards of
+// new data may go to now: active, on an active node, alive, and neither out nor full.
+func (v *View) Candidates() []placement.Candidate {
+	active := make(map[id.Node]bool, len(v.Nodes))
+	for i := range v.Nodes {
+		active[v.Nodes[i].ID] = v.Nodes[i].State == metapb.Node_ACTIVE
+	}
+	all := make([]placement.Candidate, 0, len(v.Drives))
+	for i := range v.Drives {
+		d := &v.Drives[i]
+		if d.State == metapb.Drive_GONE || d.State == metapb.Drive_RETIRED {
+			continue
+		}
+		all = append(all, placement.Candidate{
+			ID: d.ID, Zone: d.Zone, Node: d.Node, Weight: float64(d.CapacityBytes),
+			Healthy: d.State == metapb.Drive_ACTIVE && active[d.Node] && d.Alive && !d.Status.Out && !d.Status.ReadOnly,
+		})
+	}
+	return all
 }

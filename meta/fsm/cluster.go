@@ -134,7 +134,7 @@ func (a *applier) putNode(c *metapb.PutNode) (*metapb.Result, error) {
 		return nil, refuse(kind.NotFound, "there is no such node")
 	case c.StateOnly:
 		rec = proto.CloneOf(old)
-		rec.State = c.Node.State
+		rec.State, rec.Removed = c.Node.State, c.Node.Removed
 	case !known:
 		if err := a.room(tableNode, maxNodes); err != nil {
 			return nil, err

@@ -82,7 +82,7 @@ func describeDrive(d *metapb.Drive) string {
 }
 
 func describeNode(n *metapb.Node) string {
-	return fmt.Sprintf("node %s %s %s since=%d zone=%s peer=%s s3=%s", nameOf(n.Id), n.Name, n.State, n.SinceMs, n.Zone, n.PeerAddress, n.S3Address) + flags("", "storage", n.Storage)
+	return fmt.Sprintf("node %s %s %s since=%d zone=%s peer=%s s3=%s", nameOf(n.Id), n.Name, n.State, n.SinceMs, n.Zone, n.PeerAddress, n.S3Address) + flags("", "storage", n.Storage, "removed", n.Removed)
 }
 
 func describeSettings(s *metapb.Settings) string {

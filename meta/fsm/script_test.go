@@ -313,7 +313,7 @@ func (r *script) command(name string, w words) *metapb.Command {
 		cmd.Op = &metapb.Command_PutDrive{PutDrive: p}
 	case "node":
 		p := &metapb.PutNode{StateOnly: w.has("state-only"), IfAbsent: w.has("if-absent"), Node: &metapb.Node{Id: named(w.arg(0)), Name: w.opt("name"), Zone: w.opt("zone"),
-			PeerAddress: w.opt("peer"), S3Address: w.opt("s3"), Storage: w.has("storage"), State: metapb.Node_State(metapb.Node_State_value[w.opt("state")])}}
+			PeerAddress: w.opt("peer"), S3Address: w.opt("s3"), Storage: w.has("storage"), Removed: w.has("removed"), State: metapb.Node_State(metapb.Node_State_value[w.opt("state")])}}
 		for _, s := range strings.FieldsFunc(w.opt("if"), func(r rune) bool { return r == ',' }) {
 			p.IfState = append(p.IfState, metapb.Node_State(metapb.Node_State_value[s]))
 		}

@@ -2482,7 +2482,7 @@ func (x *PutDrive) GetIfAbsent() bool {
 type PutNode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
-	StateOnly     bool                   `protobuf:"varint,2,opt,name=state_only,json=stateOnly,proto3" json:"state_only,omitempty"` // only id and state count; the rest stays as it is
+	StateOnly     bool                   `protobuf:"varint,2,opt,name=state_only,json=stateOnly,proto3" json:"state_only,omitempty"` // only id, state and removed count; the rest stays as it is
 	IfState       []Node_State           `protobuf:"varint,3,rep,packed,name=if_state,json=ifState,proto3,enum=holdfast.meta.v1.Node_State" json:"if_state,omitempty"`
 	IfAbsent      bool                   `protobuf:"varint,4,opt,name=if_absent,json=ifAbsent,proto3" json:"if_absent,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2845,6 +2845,7 @@ type Node struct {
 	Storage       bool                   `protobuf:"varint,6,opt,name=storage,proto3" json:"storage,omitempty"`
 	State         Node_State             `protobuf:"varint,7,opt,name=state,proto3,enum=holdfast.meta.v1.Node_State" json:"state,omitempty"`
 	SinceMs       int64                  `protobuf:"varint,8,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"` // of state
+	Removed       bool                   `protobuf:"varint,9,opt,name=removed,proto3" json:"removed,omitempty"`                // by an operator: GONE, it does not come back by itself
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2933,6 +2934,13 @@ func (x *Node) GetSinceMs() int64 {
 		return x.SinceMs
 	}
 	return 0
+}
+
+func (x *Node) GetRemoved() bool {
+	if x != nil {
+		return x.Removed
+	}
+	return false
 }
 
 // Settings are what an operator may change while the cluster runs.
@@ -5225,7 +5233,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x06ACTIVE\x10\x00\x12\b\n" +
 	"\x04GONE\x10\x01\x12\v\n" +
 	"\aRETIRED\x10\x02\x12\f\n" +
-	"\bDRAINING\x10\x03\"\x96\x02\n" +
+	"\bDRAINING\x10\x03\"\xb0\x02\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -5235,7 +5243,8 @@ const file_meta_proto_rawDesc = "" +
 	"s3_address\x18\x05 \x01(\tR\ts3Address\x12\x18\n" +
 	"\astorage\x18\x06 \x01(\bR\astorage\x122\n" +
 	"\x05state\x18\a \x01(\x0e2\x1c.holdfast.meta.v1.Node.StateR\x05state\x12\x19\n" +
-	"\bsince_ms\x18\b \x01(\x03R\asinceMs\"+\n" +
+	"\bsince_ms\x18\b \x01(\x03R\asinceMs\x12\x18\n" +
+	"\aremoved\x18\t \x01(\bR\aremoved\"+\n" +
 	"\x05State\x12\n" +
 	"\n" +
 	"\x06ACTIVE\x10\x00\x12\f\n" +
