@@ -16,11 +16,12 @@ import (
 	"holdfast/proto/metapb"
 )
 
-// Host runs or reaches the groups' replicas; *replica.Host does.
+// Host runs or reaches the groups' replicas; *replica.Host and *wire.Router do.
 type Host interface {
 	Groups() uint32
 	// Propose makes one attempt at the leader it knows. Errors of kind NotLeader, and
 	// replica.ErrOverloaded, mean that nothing happened; *replica.UnknownError and ctx's that it may have.
+	// An UnknownError without an index is one that Outcome cannot resolve.
 	Propose(ctx context.Context, group uint32, command []byte) (*metapb.Result, error)
 	Ask(ctx context.Context, group uint32, q *metapb.Query) (*metapb.Answer, error)
 	// Outcome resolves an UnknownError.
@@ -32,12 +33,18 @@ type Host interface {
 	WaitReady(ctx context.Context) error
 }
 
+// asker is a Host that asks many groups at once for less than one by one. An error of a group
+// says that it should be asked by itself. Answers and errors are in the order of groups.
+type asker interface {
+	AskMany(ctx context.Context, groups []uint32, q *metapb.Query) ([]*metapb.Answer, []error)
+}
+
 // Config says how a Client behaves.
 type Config struct {
 	// Host has the replicas.
 	Host Host
-	// Timeout bounds each call, elections included; it must outlast the longest of them.
-	// Default 10 s.
+	// Timeout bounds each call, elections included; it must outlast the longest of them. Default 8 s: no request
+	// should hang over ten.
 	Timeout time.Duration
 	// MaxParallel bounds the groups that one AskAll asks at the same time. Default 16.
 	MaxParallel int
@@ -50,7 +57,7 @@ func (c *Config) validate() error {
 		return errors.New("client: Config needs a Host")
 	}
 	if c.Timeout <= 0 {
-		c.Timeout = 10 * time.Second
+		c.Timeout = 8 * time.Second
 	}
 	if c.MaxParallel <= 0 {
 		c.MaxParallel = 16
@@ -166,12 +173,38 @@ func (c *Client) Ask(ctx context.Context, group uint32, q *metapb.Query) (*metap
 // AskAll asks every object group; the answers are in the order of the groups. The first error
 // ends it.
 func (c *Client) AskAll(ctx context.Context, q *metapb.Query) ([]*metapb.Answer, error) {
+	groups := make([]uint32, c.Groups())
+	for i := range groups {
+		groups[i] = uint32(i) + 1
+	}
+	answers := make([]*metapb.Answer, len(groups))
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	if h, ok := c.cfg.Host.(asker); ok {
+		got, errs := h.AskMany(ctx, groups, q)
+		for i := range answers {
+			if errs[i] == nil {
+				answers[i] = got[i]
+			}
+		}
+	}
+	if err := c.askRest(ctx, q, answers); err != nil {
+		return nil, err
+	}
+	return answers, nil
+}
+
+// askRest asks each group that has no answer yet by itself.
+func (c *Client) askRest(ctx context.Context, q *metapb.Query, answers []*metapb.Answer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	answers := make([]*metapb.Answer, c.Groups())
 	room := make(chan struct{}, c.cfg.MaxParallel)
 	done := make(chan error, len(answers))
 	for i := range answers {
+		if a := answers[i]; a != nil {
+			done <- refusal(a.GetKind(), a.GetMessage())
+			continue
+		}
 		room <- struct{}{}
 		go func() {
 			a, err := c.Ask(ctx, uint32(i)+1, q)
@@ -189,10 +222,7 @@ func (c *Client) AskAll(ctx context.Context, q *metapb.Query) ([]*metapb.Answer,
 			first = err // the one that made the others give up, not their giving up
 		}
 	}
-	if first != nil {
-		return nil, first
-	}
-	return answers, nil
+	return first
 }
 
 const (

@@ -132,7 +132,7 @@ func TestDeadlinesAndCancellationEndACall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t, &fakeHost{})
 		start := time.Now()
-		if _, err := c.Apply(t.Context(), 1, &metapb.Command{}); !kind.Is(err, kind.Timeout) || time.Since(start) > 11*time.Second {
+		if _, err := c.Apply(t.Context(), 1, &metapb.Command{}); !kind.Is(err, kind.Timeout) || time.Since(start) > 9*time.Second {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 		if _, err := c.Ask(t.Context(), 1, &metapb.Query{}); !kind.Is(err, kind.Timeout) {
@@ -187,6 +187,41 @@ func TestAskAllKeepsTheOrderAndReportsTheFirstError(t *testing.T) {
 	}
 	if _, err := c.AskAll(t.Context(), &metapb.Query{}); !errors.Is(err, bad) {
 		t.Errorf("%v", err)
+	}
+}
+
+// batchHost asks many at once; groups in fail have to be asked again.
+type batchHost struct {
+	*fakeHost
+	fail    map[uint32]error
+	batches int
+}
+
+func (b *batchHost) AskMany(_ context.Context, groups []uint32, _ *metapb.Query) ([]*metapb.Answer, []error) {
+	b.batches++
+	answers, errs := make([]*metapb.Answer, len(groups)), make([]error, len(groups))
+	for i, g := range groups {
+		if errs[i] = b.fail[g]; errs[i] == nil {
+			answers[i] = &metapb.Answer{Message: "batch"}
+		}
+	}
+	return answers, errs
+}
+
+func TestAskAllAsksManyAtOnceAndOnlyTheRestAgain(t *testing.T) {
+	f := &batchHost{fakeHost: &fakeHost{ask: func(_ int, group uint32) (*metapb.Answer, error) {
+		return &metapb.Answer{Message: string('a' + rune(group))}, nil
+	}}, fail: map[uint32]error{2: replica.ErrNotLeader}}
+	c, err := client.New(client.Config{Host: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers, err := c.AskAll(t.Context(), &metapb.Query{})
+	if err != nil || answers[0].Message != "batch" || answers[1].Message != "c" || answers[2].Message != "batch" {
+		t.Errorf("%v, %v", answers, err)
+	}
+	if f.batches != 1 || f.asked != 1 {
+		t.Errorf("%d batches, %d asked alone", f.batches, f.asked)
 	}
 }
 
