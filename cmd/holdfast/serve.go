@@ -152,10 +152,7 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := &core{storage: st, drives: nodeclient.NewDrives()}
-	for _, d := range st.drives {
-		c.drives.Add(d)
-	}
+	c := &core{storage: st, drives: st.routes}
 	if c.meta, err = client.New(client.Config{Host: st.host}); err != nil {
 		return errors.Join(err, st.close())
 	}
@@ -224,6 +221,7 @@ func (s *server) startRepair(state cluster.State, members cluster.Membership) er
 	s.mu.Lock()
 	c.repair, c.scheme = r, state.Scheme
 	s.mu.Unlock()
+	c.storage.heal.scheme.Store(&state.Scheme)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

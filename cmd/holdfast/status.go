@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"holdfast/erasure"
-	"holdfast/internal/id"
 	"holdfast/internal/telemetry"
 	"holdfast/meta/replica"
 	"holdfast/node"
@@ -106,16 +105,23 @@ func (s *server) repairFigures() telemetry.Repair {
 	}
 }
 
-// replicasWhole reports whether every group is led from here and none of its members is missing.
+// replicasWhole reports whether, as far as this process can tell, every group has a leader and all its
+// members, and none is in the middle of a change of them.
 func (s *server) replicasWhole(c *core) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
 	defer cancel()
-	for _, leader := range c.storage.host.Leaders() {
-		if leader == (id.Drive{}) {
-			return false
-		}
+	return len(c.storage.host.Troubles(ctx)) == 0
+}
+
+// troubles is what keeps the groups from being whole, for people.
+func (s *server) troubles(c *core) []string {
+	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
+	defer cancel()
+	var all []string
+	for _, t := range c.storage.host.Troubles(ctx) {
+		all = append(all, fmt.Sprintf("metadata group %d: %s", t.Group, t.Why))
 	}
-	return len(c.storage.host.Missing(ctx)) == 0
+	return all
 }
 
 // status is what the admin API tells.
@@ -125,7 +131,8 @@ func (s *server) status() any {
 		Leader   string `json:"leader,omitempty"` // drive
 		Term     uint64 `json:"term"`
 		Members  int    `json:"members"`
-		Replicas int    `json:"replicas"` // on drives that are here
+		Replicas int    `json:"replicas"`        // on drives that are here
+		Joint    bool   `json:"joint,omitempty"` // between two configurations
 	}
 	out := struct {
 		Version string            `json:"version"`
@@ -134,12 +141,15 @@ func (s *server) status() any {
 		Drives  []telemetry.Drive `json:"drives"`
 		Groups  []group           `json:"groups"`
 		Repair  telemetry.Repair  `json:"repair"`
+		Healed  int64             `json:"healed"` // drives whose tables or raft log were replaced since the start
+		Trouble []string          `json:"trouble,omitempty"`
 	}{Version: versionText(), Drives: s.driveFigures(), Repair: s.repairFigures()}
 	if c := s.running(); c != nil {
 		out.Cluster, out.Scheme = c.storage.cluster.String(), c.scheme.String()
+		out.Healed, out.Trouble = c.storage.heal.healed.Load(), s.troubles(c)
 	}
 	for _, g := range s.groups() {
-		row := group{Number: g.Group, Term: g.Term, Members: len(g.Members), Replicas: len(g.Replicas)}
+		row := group{Number: g.Group, Term: g.Term, Members: len(g.Members), Replicas: len(g.Replicas), Joint: g.Joint}
 		if !g.Leader.IsZero() {
 			row.Leader = g.Leader.String()
 		}

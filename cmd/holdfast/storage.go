@@ -17,6 +17,7 @@ import (
 	"holdfast/meta"
 	"holdfast/meta/fsm"
 	"holdfast/meta/replica"
+	nodeclient "holdfast/node/client"
 	"holdfast/node/drive"
 	"holdfast/node/drive/log"
 )
@@ -26,15 +27,20 @@ import (
 type storage struct {
 	cfg     *Config
 	cluster id.Cluster
-	drives  []*drive.Drive
 	fresh   []id.Drive // formatted by this start beside older drives
 	host    *replica.Host
+	routes  *nodeclient.Drives // to the drives that serve
+	heal    healer
+
+	mu     sync.Mutex
+	drives []*drive.Drive // one that is healed is replaced
 }
 
 // openStorage opens or makes the drives and recovers the groups. It refuses, before it changes
 // anything, what planDrives refuses.
 func openStorage(ctx context.Context, cfg *Config) (_ *storage, err error) {
-	s := &storage{cfg: cfg}
+	s := &storage{cfg: cfg, routes: nodeclient.NewDrives()}
+	s.heal.init(s)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -59,8 +65,14 @@ func openStorage(ctx context.Context, cfg *Config) (_ *storage, err error) {
 	if groups.Beginning, err = s.beginning(p); err != nil {
 		return nil, err
 	}
-	s.host, err = replica.Open(ctx, groups)
-	return s, err
+	if s.host, err = replica.Open(ctx, groups); err != nil {
+		return s, err
+	}
+	for _, d := range s.drives {
+		s.routes.Add(d)
+	}
+	s.heal.start()
+	return s, nil
 }
 
 // checkScheme refuses a scheme that the drives cannot hold.
@@ -204,28 +216,41 @@ func holdsState(db *badger.DB) (found bool) {
 }
 
 func (s *storage) replicaConfig() replica.Config {
-	cfg := replica.Config{Groups: meta.DefaultGroups, Apply: fsm.Apply, Answer: fsm.Answer, Logger: s.cfg.Logger}
+	cfg := replica.Config{
+		Groups: meta.DefaultGroups, Apply: fsm.Apply, Answer: fsm.Answer, OnDamage: s.heal.suspect, Logger: s.cfg.Logger,
+	}
 	for _, d := range s.drives {
-		cfg.Drives = append(cfg.Drives, replica.DriveHandle{
-			ID: d.ID(), KV: replica.NewBadger(d.Badger(), d.Flushed), ResetLog: d.ResetRaftLog, Fail: d.Fail, Failed: d.Failed, Full: d.ReadOnly,
-			OpenLog: func(replay replica.Replay) (replica.Log, error) {
-				l, err := d.OpenRaftLog(func(p log.Pos, kind uint8, payload []byte) error { return replay(p, kind, payload) })
-				if err != nil {
-					return nil, err
-				}
-				return l, nil
-			},
-		})
+		cfg.Drives = append(cfg.Drives, replicaHandle(d))
 	}
 	return cfg
 }
 
-// verifyTables checks what a drive keeps besides shards. Damage there is served to nobody, for every
-// block is verified when it is read; the next start rebuilds it.
+// replicaHandle is what the group replicas need of a drive.
+func replicaHandle(d *drive.Drive) replica.DriveHandle {
+	return replica.DriveHandle{
+		ID: d.ID(), KV: replica.NewBadger(d.Badger(), d.Flushed), ResetLog: d.ResetRaftLog, Fail: d.Fail, Failed: d.Failed, Full: d.ReadOnly,
+		OpenLog: func(replay replica.Replay) (replica.Log, error) {
+			l, err := d.OpenRaftLog(func(p log.Pos, kind uint8, payload []byte) error { return replay(p, kind, payload) })
+			if err != nil {
+				return nil, err
+			}
+			return l, nil
+		},
+	}
+}
+
+// verifyTables checks what a drive keeps besides shards, and heals it.
 func (s *storage) verifyTables(ctx context.Context, d id.Drive) error {
-	for _, drive := range s.drives {
-		if drive.ID() == d {
-			return drive.VerifyTables(ctx)
+	return s.heal.examine(ctx, d)
+}
+
+// drive finds an open drive of this process; nil if it is not one.
+func (s *storage) drive(d id.Drive) *drive.Drive {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, open := range s.drives {
+		if open.ID() == d {
+			return open
 		}
 	}
 	return nil
@@ -234,6 +259,7 @@ func (s *storage) verifyTables(ctx context.Context, d id.Drive) error {
 // close stops the replicas, then the drives under them.
 func (s *storage) close() error {
 	var err error
+	s.heal.stop()
 	if s.host != nil {
 		err = s.host.Close()
 		s.host = nil
