@@ -28,7 +28,7 @@ func layers() [][]string {
 		{"meta", "erasure/fanout"},
 		{"erasure", "seal"},
 		{"node/client", "node/server"},
-		{"node/drive"},
+		{"node/drive", "node/wire"},
 		{"node"},
 		{"internal/rpc"},
 		{"proto", "internal/telemetry", "internal/listen", "internal/pki", "internal/secret", "internal/tidy"},

@@ -52,6 +52,9 @@ func (d *Drives) All() []node.Drive {
 	return all
 }
 
+// Routes is all routes by drive ID. Nobody changes the map.
+func (d *Drives) Routes() map[id.Drive]node.Drive { return *d.routes.Load() }
+
 func (d *Drives) change(edit func(map[id.Drive]node.Drive)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
