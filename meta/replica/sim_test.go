@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -32,6 +33,7 @@ type sim struct {
 	hosts []*replica.Host // nil: down
 	cut   map[[2]int]bool // from, to
 	loss  float64
+	takes []int         // batches with entries that each host was sent
 	delay time.Duration // at most
 
 	leaders leaderWatch
@@ -41,7 +43,7 @@ type sim struct {
 func newSim(t testing.TB, seed uint64, drives, factor int, groups uint32) *sim {
 	s := &sim{t: t, rng: rand.New(rand.NewPCG(seed, 1)), cut: map[[2]int]bool{}}
 	s.drives = testDrives(drives)
-	s.hosts = make([]*replica.Host, drives)
+	s.hosts, s.takes = make([]*replica.Host, drives), make([]int, drives)
 	s.leaders = leaderWatch{Handler: testLogger(t).Handler(), seen: &sync.Map{}, t: t}
 	s.cfg = replica.Config{
 		Groups: groups, Apply: testApply, Answer: testAnswer, Logger: slog.New(s.leaders),
@@ -128,6 +130,11 @@ func (l link) index(drive id.Drive) int { return int(drive[15]) - 1 }
 
 func (l link) Send(msgs []replica.Message) {
 	s := l.s
+	if slices.ContainsFunc(msgs, func(m replica.Message) bool { return len(m.Raft.GetEntries()) > 0 }) {
+		s.mu.Lock()
+		s.takes[l.index(msgs[0].To)]++
+		s.mu.Unlock()
+	}
 	for _, m := range msgs {
 		to := l.index(m.To)
 		s.mu.Lock()
