@@ -2,17 +2,19 @@ package repair
 
 import (
 	"context"
-	"errors"
+	"sync"
 	"time"
 
+	"holdfast/cluster/upkeep"
 	"holdfast/internal/id"
+	"holdfast/node"
 	"holdfast/proto/metapb"
 )
 
 func (r *Repairer) reapLoop(ctx context.Context) {
 	for wait(ctx, r.cfg.Interval, nil) {
 		var total int64
-		for g := uint32(1); g <= r.cfg.Metadata.Groups(); g++ {
+		for _, g := range r.led() {
 			n, err := r.reap(ctx, g)
 			if err != nil && ctx.Err() == nil {
 				r.cfg.Logger.Debug("the garbage of a group waits", "group", g, "error", err)
@@ -32,71 +34,92 @@ const nudgeInterval = 10 * time.Minute
 // comes back the sweep finds what it still has.
 func (r *Repairer) reap(ctx context.Context, group uint32) (left int64, err error) {
 	limit := r.cfg.Now().Add(-r.cfg.ReclaimAfter).UnixMilli()
-	done := acks{flush: func(ids [][]byte) error {
-		cmd := r.command()
-		cmd.Op = &metapb.Command_AckGarbage{AckGarbage: &metapb.AckGarbage{DataIds: ids}}
-		_, err := r.cfg.Metadata.Apply(ctx, group, cmd)
-		r.count(func(s *Stats) { s.Reclaimed += int64(len(ids)) })
-		return err
-	}}
-	n, err := r.each(ctx, group, func(after []byte) *metapb.Query {
-		return &metapb.Query{Op: &metapb.Query_ScanGarbage{ScanGarbage: &metapb.ScanGarbage{After: after, Limit: pageSize}}}
-	}, func(d *metapb.DataRecord) error {
-		if d.SinceMs > limit {
-			return nil
-		}
-		ref, err := refOf(d)
-		if err != nil {
+	reaped := 0
+	err = upkeep.EachPage(ctx, r.cfg.Metadata, group, upkeep.ScanGarbage, func(page []*metapb.DataRecord) error {
+		left += int64(len(page))
+		ids, err := r.deletePage(ctx, page, limit)
+		if err != nil || len(ids) == 0 {
 			return err
 		}
-		if err := r.cfg.Shards.Delete(ctx, ref.Data, r.reachable(ref.Drives)); err != nil {
+		if err := r.ackGarbage(ctx, group, ids); err != nil {
 			return err
 		}
-		return done.add(d.DataId)
+		reaped += len(ids)
+		left -= int64(len(ids))
+		return nil
 	})
-	if err == nil && done.total+len(done.ids) == 0 && r.cfg.Now().Sub(r.nudged[group]) >= nudgeInterval {
+	if err == nil && reaped == 0 && r.cfg.Now().Sub(r.nudged[group]) >= nudgeInterval {
 		r.nudged[group] = r.cfg.Now()
-		return n, done.flush(nil)
+		err = r.ackGarbage(ctx, group, nil)
 	}
-	return n - int64(done.total+len(done.ids)), errors.Join(err, done.close())
+	return left, err
 }
 
-// acks gathers data IDs for commands of bounded size.
+// deletePage deletes the shards of all data of a page that became garbage before limit, each drive's
+// in one call, and returns the data IDs.
+func (r *Repairer) deletePage(ctx context.Context, page []*metapb.DataRecord, limit int64) (ids [][]byte, err error) {
+	byDrive := map[id.Drive][]node.Shard{}
+	for _, d := range page {
+		if d.SinceMs > limit {
+			continue
+		}
+		ref, err := upkeep.RefOf(d)
+		if err != nil {
+			return nil, err
+		}
+		for i, drive := range ref.Drives {
+			if !drive.IsZero() && r.reachable(drive) {
+				byDrive[drive] = append(byDrive[drive], node.Shard{Data: ref.Data, Index: uint8(i)})
+			}
+		}
+		ids = append(ids, d.DataId)
+	}
+	return ids, upkeep.DeleteShards(ctx, r.cfg.Drives, byDrive)
+}
+
+func (r *Repairer) ackGarbage(ctx context.Context, group uint32, ids [][]byte) error {
+	cmd := r.command()
+	cmd.Op = &metapb.Command_AckGarbage{AckGarbage: &metapb.AckGarbage{DataIds: ids}}
+	_, err := r.cfg.Metadata.Apply(ctx, group, cmd)
+	if err == nil {
+		r.count(func(s *Stats) { s.Reclaimed += int64(len(ids)) })
+	}
+	return err
+}
+
+// acks gathers data IDs for commands of bounded size. Safe for concurrent use.
 type acks struct {
 	flush func(ids [][]byte) error
+
+	mu    sync.Mutex
 	ids   [][]byte
 	total int // sent
 }
 
 func (a *acks) add(data []byte) error {
+	a.mu.Lock()
 	a.ids = append(a.ids, data)
-	if len(a.ids) < pageSize {
+	full := len(a.ids) >= pageSize
+	a.mu.Unlock()
+	if !full {
 		return nil
 	}
 	return a.close()
 }
 
 func (a *acks) close() error {
-	if len(a.ids) == 0 {
+	a.mu.Lock()
+	ids := a.ids
+	a.ids = nil
+	a.mu.Unlock()
+	if len(ids) == 0 {
 		return nil
 	}
-	ids := a.ids
-	a.ids, a.total = nil, a.total+len(ids)
-	return a.flush(ids)
-}
-
-// reachable blanks the drives that cannot be reached.
-func (r *Repairer) reachable(drives []id.Drive) []id.Drive {
-	out := make([]id.Drive, len(drives))
-	for i, d := range drives {
-		if r.healthy(d) {
-			out[i] = d
-		}
+	err := a.flush(ids)
+	if err == nil {
+		a.mu.Lock()
+		a.total += len(ids)
+		a.mu.Unlock()
 	}
-	return out
-}
-
-func (r *Repairer) healthy(d id.Drive) bool {
-	drive, ok := r.cfg.Drives.Drive(d)
-	return ok && !drive.Status().Out
+	return err
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
+	"holdfast/cluster/upkeep"
 	"holdfast/erasure/fanout"
 	"holdfast/internal/id"
 	"holdfast/node"
@@ -14,11 +16,7 @@ import (
 )
 
 // Metadata is what repair needs of the metadata groups.
-type Metadata interface {
-	Apply(ctx context.Context, group uint32, cmd *metapb.Command) (*metapb.Result, error)
-	Ask(ctx context.Context, group uint32, q *metapb.Query) (*metapb.Answer, error)
-	Groups() uint32
-}
+type Metadata = upkeep.Metadata
 
 // Shards checks, rebuilds and deletes erasure-coded data.
 type Shards interface {
@@ -44,10 +42,19 @@ type Config struct {
 	Shards   Shards
 	Drives   Drives
 	Placer   Placer
-	// Groups has the metadata replicas; nil leaves them alone.
+	// Local are the drives of this node: those that scrub and sweep walk. nil: all.
+	Local func() []node.Drive
+	// Layout knows the cluster; nil where there is one process: then a drive that cannot be reached
+	// counts as lost.
+	Layout upkeep.Layout
+	// Groups has the metadata replicas, and says which groups are led here: only their queues are
+	// worked. nil: all, and replicas are left alone.
 	Groups Groups
+	// Members are the drives that have a replica of each group, wherever it is led; a group that does
+	// not answer is not in it. Asked before a drive is retired. nil: those of the groups led here.
+	Members func(ctx context.Context) map[uint32][]id.Drive
 	// RepairAfter is how long a drive that is just absent is waited for before its metadata
-	// replicas go to others. Default 15 min.
+	// replicas go to others and it is given up. The cluster's settings go before. Default 15 min.
 	RepairAfter time.Duration
 	// ReclaimAfter is how long the shards of a deleted version stay for readers that have
 	// already found it. Default 1 min.
@@ -55,15 +62,21 @@ type Config struct {
 	// Interval between looks at garbage lists and repair queues. Default 2 s; a damage report or
 	// Kick looks at once.
 	Interval time.Duration
+	// Parallel is how many data IDs are repaired at the same time. Default 4: each keeps all its
+	// drives busy.
+	Parallel int
 	// ScrubInterval is the time between scrubs of everything. Default 7 days; negative: never.
 	ScrubInterval time.Duration
 	// ScrubBytesPerSecond bounds the scrub's reading a drive. Default 32 MiB/s.
 	ScrubBytesPerSecond int64
 	// SweepInterval is the time between the two questions of the orphan sweep. Default 15 min.
 	SweepInterval time.Duration
+	// SweepShardsPerSecond bounds the shards that the sweep asks about, a drive. Default 2000: the
+	// groups' leaders look each of them up.
+	SweepShardsPerSecond int
 	// ScrubDrive verifies what a drive keeps besides shards. May be nil.
 	ScrubDrive func(ctx context.Context, d id.Drive) error
-	// Retire is told of a lost drive that no record names any more. May be nil.
+	// Retire is told of a lost drive that no record names any more. Default: the layout is.
 	Retire func(ctx context.Context, d id.Drive) error
 	Now    func() time.Time
 	Logger *slog.Logger
@@ -87,11 +100,25 @@ func (c *Config) validate() error {
 	if c.ScrubBytesPerSecond == 0 {
 		c.ScrubBytesPerSecond = 32 << 20
 	}
-	if c.Retire == nil {
-		c.Retire = func(context.Context, id.Drive) error { return nil }
+	if c.SweepShardsPerSecond <= 0 {
+		c.SweepShardsPerSecond = 2000
+	}
+	if c.Parallel <= 0 {
+		c.Parallel = 4
+	}
+	if c.Local == nil {
+		c.Local = c.Drives.All
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Retire == nil {
+		c.Retire = func(ctx context.Context, d id.Drive) error {
+			if c.Layout == nil {
+				return nil
+			}
+			return upkeep.SetState(ctx, c.Metadata, c.Now().UnixMilli(), d, metapb.Drive_RETIRED, metapb.Drive_GONE)
+		}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -117,35 +144,51 @@ type Stats struct {
 // Repairer runs the loops of the package doc.
 type Repairer struct {
 	cfg  Config
+	eye  *upkeep.Eye // nil without a layout
 	kick chan struct{}
+	scrb chan struct{}
 	// nudged is when each group was last told to go on with its backlog; the reaper's own.
 	nudged map[uint32]time.Time
-	scrb   chan struct{}
+	// warned is when something was last said about a drive; the watch's own.
+	warned map[id.Drive]time.Time
+	lost   losses // the worker's own, but for what Lost adds
 
 	mu       sync.Mutex
 	stats    Stats
 	reported map[id.Data]struct{}  // damage reports not yet on a queue, at most maxReports
-	lost     map[id.Drive]struct{} // drives that records may still name
+	recent   map[id.Data]time.Time // those of the last minute
+	given    map[id.Drive]struct{} // drives that Lost named
+	later    postponed
+	absent   absences
+	idle     bool     // the last look found no lost drive that records name
+	looked   []uint32 // the groups that the last look was at
 }
 
 // maxReports bounds the damage reports held in memory; the scrub finds what is dropped.
 const maxReports = 10_000
+
+// reportAgain is how long another report of the same data adds nothing: its repair is under way.
+const reportAgain = time.Minute
 
 // New makes a Repairer; Run starts it.
 func New(cfg Config) (*Repairer, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Repairer{
-		cfg: cfg, kick: make(chan struct{}, 1), nudged: map[uint32]time.Time{}, scrb: make(chan struct{}, 1),
-		reported: map[id.Data]struct{}{}, lost: map[id.Drive]struct{}{},
-	}, nil
+	r := &Repairer{
+		cfg: cfg, kick: make(chan struct{}, 1), scrb: make(chan struct{}, 1), nudged: map[uint32]time.Time{}, warned: map[id.Drive]time.Time{},
+		reported: map[id.Data]struct{}{}, recent: map[id.Data]time.Time{}, given: map[id.Drive]struct{}{}, absent: absences{for_: map[id.Drive]time.Duration{}},
+	}
+	if cfg.Layout != nil {
+		r.eye = &upkeep.Eye{Layout: cfg.Layout}
+	}
+	return r, nil
 }
 
 // Run works until ctx ends.
 func (r *Repairer) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	loops := []func(context.Context){r.reapLoop, r.workLoop, r.scrubLoop, r.sweepLoop}
+	loops := []func(context.Context){r.reapLoop, r.workLoop, r.scrubLoop, r.sweepLoop, r.watchLoop}
 	if r.cfg.Groups != nil {
 		loops = append(loops, r.replicaLoop)
 	}
@@ -157,10 +200,15 @@ func (r *Repairer) Run(ctx context.Context) {
 
 // Damage reports a shard that a reader found bad. It never blocks.
 func (r *Repairer) Damage(s node.Shard, d id.Drive, err error) {
+	now := r.cfg.Now()
 	r.mu.Lock()
-	_, known := r.reported[s.Data]
+	at, known := r.recent[s.Data]
+	known = known && now.Sub(at) < reportAgain
 	if !known && len(r.reported) < maxReports {
-		r.reported[s.Data] = struct{}{}
+		if len(r.recent) >= maxReports {
+			clear(r.recent)
+		}
+		r.reported[s.Data], r.recent[s.Data] = struct{}{}, now
 	}
 	r.mu.Unlock()
 	if !known {
@@ -170,10 +218,10 @@ func (r *Repairer) Damage(s node.Shard, d id.Drive, err error) {
 }
 
 // Lost says that a drive is gone for good: what it held is rebuilt on others, and when no record
-// names it any more, Retire is called.
+// names it any more, Retire is called. What the layout says so of need not be said.
 func (r *Repairer) Lost(d id.Drive) {
 	r.mu.Lock()
-	r.lost[d] = struct{}{}
+	r.given[d] = struct{}{}
 	r.mu.Unlock()
 	r.Kick()
 }
@@ -198,11 +246,17 @@ func (r *Repairer) Stats() Stats {
 	return r.stats
 }
 
-// Idle reports whether a complete look found nothing to repair and no lost drive waits.
+// Idle reports whether a complete look at the groups led here found nothing to repair, and no lost drive waits.
 func (r *Repairer) Idle() bool {
+	led := r.led()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.stats.Looks > 0 && r.stats.Queued == 0 && len(r.reported) == 0 && len(r.lost) == 0
+	for _, g := range led {
+		if !slices.Contains(r.looked, g) {
+			return false
+		}
+	}
+	return r.stats.Looks > 0 && r.stats.Queued == 0 && len(r.reported) == 0 && r.idle
 }
 
 func (r *Repairer) count(f func(s *Stats)) {
@@ -225,33 +279,18 @@ func wait(ctx context.Context, d time.Duration, early <-chan struct{}) bool {
 	}
 }
 
-// pageSize is how many records are asked for at once.
-const pageSize = 256
-
-// scanner asks for a page of data records after one.
-type scanner func(after []byte) *metapb.Query
-
-// each calls fn for all data records of a group that a scan names, and returns their number.
-func (r *Repairer) each(ctx context.Context, group uint32, scan scanner, fn func(*metapb.DataRecord) error) (int64, error) {
-	var after []byte
-	var n int64
-	for {
-		a, err := r.cfg.Metadata.Ask(ctx, group, scan(after))
-		if err != nil {
-			return n, err
-		}
-		for _, d := range a.Data {
-			if err := fn(d); err != nil {
-				return n, err
-			}
-			n++
-			after = d.DataId
-		}
-		if !a.Truncated || len(a.Data) == 0 {
-			return n, nil
+// led are the object groups whose queues are worked here.
+func (r *Repairer) led() []uint32 {
+	var groups []uint32
+	for g := uint32(1); g <= r.cfg.Metadata.Groups(); g++ {
+		if r.leads(g) {
+			groups = append(groups, g)
 		}
 	}
+	return groups
 }
+
+func (r *Repairer) leads(group uint32) bool { return r.cfg.Groups == nil || r.cfg.Groups.Leads(group) }
 
 func (r *Repairer) command() *metapb.Command {
 	return &metapb.Command{NowMs: r.cfg.Now().UnixMilli()}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"holdfast/cluster"
+	"holdfast/cluster/upkeep"
 	"holdfast/erasure"
 	"holdfast/erasure/fanout"
 	"holdfast/internal/id"
@@ -124,7 +125,7 @@ func (w *world) census() {
 		a, err := w.meta.Ask(w.t.Context(), g, &metapb.Query{Op: &metapb.Query_ScanData{ScanData: &metapb.ScanData{Limit: 1000}}})
 		must(w.t, err)
 		for _, rec := range a.Data {
-			ref, err := refOf(rec)
+			ref, err := upkeep.RefOf(rec)
 			must(w.t, err)
 			for i, name := range ref.Drives {
 				d, ok := w.routes.Drive(name)

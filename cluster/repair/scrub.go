@@ -2,9 +2,12 @@ package repair
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
+	"holdfast/cluster/upkeep"
+	"holdfast/erasure/fanout"
 	"holdfast/internal/id"
 	"holdfast/internal/kind"
 	"holdfast/node"
@@ -21,12 +24,12 @@ func (r *Repairer) scrubLoop(ctx context.Context) {
 	}
 }
 
-// scrub verifies every shard on every drive, then looks in every group for shards that are on no
-// drive. The first finds flipped bytes, the second what is missing altogether.
+// scrub verifies every shard on the drives of this node, then looks in the groups led here for shards
+// that are on no drive. The first finds flipped bytes, the second what is missing altogether.
 func (r *Repairer) scrub(ctx context.Context) {
 	begin := r.cfg.Now()
 	var wg sync.WaitGroup
-	for _, drive := range r.cfg.Drives.All() {
+	for _, drive := range r.cfg.Local() {
 		d := drive.Status().ID
 		wg.Go(func() {
 			if err := r.scrubDrive(ctx, d); err != nil && ctx.Err() == nil {
@@ -35,7 +38,7 @@ func (r *Repairer) scrub(ctx context.Context) {
 		})
 	}
 	wg.Wait()
-	for g := uint32(1); g <= r.cfg.Metadata.Groups(); g++ {
+	for _, g := range r.led() {
 		if err := r.census(ctx, g); err != nil && ctx.Err() == nil {
 			r.cfg.Logger.Warn("the census of a group ended early; the next scrub repeats it", "group", g, "error", err)
 		}
@@ -101,37 +104,28 @@ func (r *Repairer) eachShard(ctx context.Context, d id.Drive, fn func(node.Drive
 	}
 }
 
-// census queues every data ID of a group of which a healthy drive misses its shard, or whose
+// census queues every data ID of a group of which a drive that answers misses its shard, or whose
 // record names no drive or a lost one.
 func (r *Repairer) census(ctx context.Context, group uint32) error {
 	var ids [][]byte
-	_, err := r.each(ctx, group, func(after []byte) *metapb.Query {
-		return &metapb.Query{Op: &metapb.Query_ScanData{ScanData: &metapb.ScanData{After: after, Limit: pageSize}}}
-	}, func(d *metapb.DataRecord) error {
-		ref, err := refOf(d)
+	_, err := upkeep.Each(ctx, r.cfg.Metadata, group, upkeep.ScanData(id.Drive{}), func(d *metapb.DataRecord) error {
+		ref, err := upkeep.RefOf(d)
 		if err != nil {
 			return err
 		}
-		for i, id := range ref.Drives {
-			drive, ok := r.cfg.Drives.Drive(id)
-			if ok && !drive.Status().Out {
-				_, err = drive.Stat(ctx, node.Shard{Data: ref.Data, Index: uint8(i)})
-			}
-			if !ok || kind.Is(err, kind.NotFound) || kind.Is(err, kind.Damaged) {
-				r.count(func(s *Stats) { s.Damaged++ })
-				ids = append(ids, d.DataId)
-				break
-			}
+		if !r.leads(group) {
+			return errNotLed
 		}
-		return nil
-	})
-	if err != nil {
+		bad, _ := r.cfg.Shards.Check(ctx, ref, fanout.Looking{Lost: r.isLost})
+		if len(bad) == 0 {
+			return ctx.Err()
+		}
+		r.count(func(s *Stats) { s.Damaged++ })
+		if ids = append(ids, d.DataId); len(ids) < pageSize {
+			return nil
+		}
+		err, ids = r.enqueue(ctx, group, ids), nil
 		return err
-	}
-	for ; len(ids) > pageSize; ids = ids[pageSize:] {
-		if err := r.enqueue(ctx, group, ids[:pageSize]); err != nil {
-			return err
-		}
-	}
-	return r.enqueue(ctx, group, ids)
+	})
+	return errors.Join(err, r.enqueue(ctx, group, ids))
 }

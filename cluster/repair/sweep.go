@@ -2,14 +2,22 @@ package repair
 
 import (
 	"context"
+	"math/rand/v2"
+	"time"
 
+	"holdfast/cluster/upkeep"
 	"holdfast/internal/id"
 	"holdfast/node"
 	"holdfast/proto/metapb"
 )
 
 // maxSuspects bounds the shards remembered between the two questions; the next sweep takes more.
-const maxSuspects = 100_000
+// maxStale is the bound while there is a drive here that the cluster has given up: all that
+// it holds is, or soon will be, of no use.
+const (
+	maxSuspects = 100_000
+	maxStale    = 1_000_000
+)
 
 type suspect struct {
 	drive id.Drive
@@ -18,18 +26,21 @@ type suspect struct {
 
 func (r *Repairer) sweepLoop(ctx context.Context) {
 	var suspects map[suspect]struct{}
-	for wait(ctx, r.cfg.SweepInterval, nil) {
+	// Nodes that start together do not all sweep at once.
+	pause := time.Duration(rand.Int64N(int64(r.cfg.SweepInterval)))
+	for wait(ctx, pause, nil) {
 		suspects = r.sweep(ctx, suspects)
+		pause = r.cfg.SweepInterval
 	}
 }
 
-// sweep asks the groups about every shard. One that its group does not know, now and at the sweep
+// sweep asks the groups about every shard on the drives of this node. One that its group does not know, now and at the sweep
 // before, is an orphan: a write that failed between shards and commit, or a leftover of a
 // drive that was away. The time between the questions is far longer than any write needs from
 // its last shard to its commit. It returns the shards that are suspect for the first time.
 func (r *Repairer) sweep(ctx context.Context, before map[suspect]struct{}) map[suspect]struct{} {
 	found := map[suspect]struct{}{}
-	for _, drive := range r.cfg.Drives.All() {
+	for _, drive := range r.cfg.Local() {
 		d := drive.Status().ID
 		byGroup := map[uint32][]node.Shard{}
 		flush := func(group uint32) error {
@@ -43,8 +54,14 @@ func (r *Repairer) sweep(ctx context.Context, before map[suspect]struct{}) map[s
 				return nil // not ours to judge
 			}
 			byGroup[g] = append(byGroup[g], s.Shard)
-			if len(byGroup[g]) >= pageSize {
-				return flush(g)
+			if len(byGroup[g]) < pageSize {
+				return nil
+			}
+			if err := flush(g); err != nil {
+				return err
+			}
+			if !wait(ctx, pageSize*time.Second/time.Duration(r.cfg.SweepShardsPerSecond), nil) {
+				return ctx.Err()
 			}
 			return nil
 		})
@@ -74,6 +91,10 @@ func (r *Repairer) question(ctx context.Context, drive node.Drive, d id.Drive, g
 	if len(a.Data) != len(shards) {
 		return nil
 	}
+	room := maxSuspects
+	if f := r.fleet(); f != nil && f.Fate(d) == upkeep.Lost {
+		room = maxStale
+	}
 	var orphans []node.Shard
 	for i, s := range shards {
 		p := a.Data[i].GetPlacement()
@@ -83,7 +104,7 @@ func (r *Repairer) question(ctx context.Context, drive node.Drive, d id.Drive, g
 		key := suspect{drive: d, shard: s}
 		if _, twice := before[key]; twice {
 			orphans = append(orphans, s)
-		} else if len(found) < maxSuspects {
+		} else if len(found) < room {
 			found[key] = struct{}{}
 		}
 	}
