@@ -99,7 +99,9 @@ func (r *Repairer) giveUp(ctx context.Context, f *upkeep.Fleet, d id.Drive) {
 			"for", r.awayFor(d).Round(time.Second).String(), "drives", others, "shards", shards)
 		return
 	}
-	err := upkeep.SetState(ctx, r.cfg.Metadata, r.cfg.Now().UnixMilli(), d, metapb.Drive_GONE, metapb.Drive_ACTIVE, metapb.Drive_DRAINING)
+	// One that was to be emptied stays out when it returns; the state that this says of it is expected.
+	state := f.Drive(d).State
+	err := upkeep.SetState(ctx, r.cfg.Metadata, r.cfg.Now().UnixMilli(), d, state == metapb.Drive_DRAINING, metapb.Drive_GONE, state)
 	switch {
 	case err == nil:
 		r.cfg.Logger.Warn("a drive was absent for too long; what it held is rebuilt on others", "drive", d, "path", f.Drive(d).Status.Path,
@@ -114,7 +116,7 @@ func (r *Repairer) giveUp(ctx context.Context, f *upkeep.Fleet, d id.Drive) {
 // and the sweep deletes what it held as soon as no record names it.
 func (r *Repairer) warnStale(f *upkeep.Fleet, d id.Drive) {
 	v := f.Drive(d)
-	if !v.Local || !v.Alive {
+	if !v.Local || !v.Alive || !v.Removed { // one that was given up for its absence registers again
 		return
 	}
 	r.say(d, "this drive was removed from the cluster: what it holds was rebuilt elsewhere and is deleted. To use it again, stop the server, empty its directory, and start: it joins as a new drive",

@@ -165,7 +165,14 @@ func (r *Repairer) retire(ctx context.Context, d id.Drive) error {
 	if named, err := r.named(ctx, d); named || err != nil {
 		return err
 	}
-	if err := r.cfg.Retire(ctx, d); err != nil && !kind.Is(err, kind.Conflict) {
+	var err error
+	switch {
+	case r.cfg.Retire != nil:
+		err = r.cfg.Retire(ctx, d)
+	case r.eye != nil:
+		err = upkeep.SetState(ctx, r.cfg.Metadata, r.cfg.Now().UnixMilli(), d, r.fleet().Removed(d), metapb.Drive_RETIRED, metapb.Drive_GONE)
+	}
+	if err != nil && !kind.Is(err, kind.Conflict) {
 		return err
 	}
 	r.cfg.Logger.Info("no record names the lost drive any more", "drive", d)

@@ -112,14 +112,6 @@ func (c *Config) validate() error {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Retire == nil {
-		c.Retire = func(ctx context.Context, d id.Drive) error {
-			if c.Layout == nil {
-				return nil
-			}
-			return upkeep.SetState(ctx, c.Metadata, c.Now().UnixMilli(), d, metapb.Drive_RETIRED, metapb.Drive_GONE)
-		}
-	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -105,10 +105,17 @@ func (e *Eye) Fleet() *Fleet {
 	return f
 }
 
-// SetState changes the state of a drive if it is as expected; else it is a Conflict.
-func SetState(ctx context.Context, m Metadata, nowMs int64, d id.Drive, to metapb.Drive_State, from ...metapb.Drive_State) error {
+// SetState changes the state of a drive if it is one of from; else it is a Conflict. removed says that an
+// operator wants it out: it does not come back by itself.
+func SetState(ctx context.Context, m Metadata, nowMs int64, d id.Drive, removed bool, to metapb.Drive_State, from ...metapb.Drive_State) error {
 	cmd := &metapb.Command{NowMs: nowMs, Op: &metapb.Command_PutDrive{PutDrive: &metapb.PutDrive{
-		Drive: &metapb.Drive{Id: d[:], State: to}, StateOnly: true, IfState: from}}}
+		Drive: &metapb.Drive{Id: d[:], State: to, Removed: removed}, StateOnly: true, IfState: from}}}
 	_, err := m.Apply(ctx, meta.SystemGroup, cmd)
 	return err
+}
+
+// Removed reports whether an operator wants a drive out.
+func (f *Fleet) Removed(d id.Drive) bool {
+	v := f.drives[d].drive
+	return v != nil && v.Removed
 }
