@@ -9,6 +9,7 @@ import (
 	"holdfast/cluster/gossip"
 	"holdfast/erasure"
 	"holdfast/internal/id"
+	"holdfast/meta/wire"
 	"holdfast/node"
 	"holdfast/proto/metapb"
 )
@@ -241,7 +242,7 @@ func (s *state) ways(next *snapshot, nodes map[id.Node]*NodeView, claims map[id.
 	for i := range next.view.Nodes {
 		n := &next.view.Nodes[i]
 		if n.Storage && !n.Local && n.PeerAddress != "" && n.State != metapb.Node_GONE {
-			next.peers = append(next.peers, Peer{ID: n.ID, Address: n.PeerAddress, Alive: n.Alive})
+			next.peers = append(next.peers, wire.Node{ID: n.ID, Address: n.PeerAddress, Alive: n.Alive})
 		}
 	}
 	lead := func(drive id.Drive, n id.Node) {

@@ -11,6 +11,7 @@ import (
 	"holdfast/cluster/gossip"
 	"holdfast/cluster/placement"
 	"holdfast/internal/id"
+	"holdfast/meta/wire"
 	"holdfast/node"
 	"holdfast/node/client"
 	"holdfast/proto/metapb"
@@ -94,6 +95,8 @@ func (c *DirectoryConfig) validate() error {
 	return nil
 }
 
+var _ wire.Peers = (*Directory)(nil)
+
 // Directory keeps the View of the cluster, and the ways to its drives. Safe for concurrent use.
 type Directory struct {
 	cfg    DirectoryConfig
@@ -105,13 +108,6 @@ type Directory struct {
 	local []node.Drive
 }
 
-// Peer is another node that has drives.
-type Peer struct {
-	ID      id.Node
-	Address string
-	Alive   bool
-}
-
 // snapshot is a View and what is derived from it.
 type snapshot struct {
 	view       *View
@@ -120,7 +116,7 @@ type snapshot struct {
 	full       bool
 	address    map[id.Drive]string  // of drives of other nodes
 	elsewhere  map[id.Drive]id.Node // drives that other nodes have, by their own word
-	peers      []Peer
+	peers      []wire.Node
 	changed    chan struct{} // closed when a snapshot follows that differs in more than free space
 }
 
@@ -173,7 +169,7 @@ func (d *Directory) NodeOf(drive id.Drive) (address string, ok bool) {
 }
 
 // Nodes are the other nodes that have drives.
-func (d *Directory) Nodes() []Peer { return d.latest.Load().peers }
+func (d *Directory) Nodes() []wire.Node { return d.latest.Load().peers }
 
 // elsewhere is the other node that is alive and says that it has a drive.
 func (d *Directory) elsewhere(drive id.Drive) (id.Node, bool) {
