@@ -19,6 +19,8 @@ import (
 type Config struct {
 	// Data are the directories of the drives, one each.
 	Data []string
+	// Network is the zero value where this process is alone.
+	Network Network
 	// Address to listen on, HTTPS and HTTP on the one port.
 	Address string
 	// TLSCert and TLSKey are PEM files of the operator's certificate; without them the server
@@ -56,7 +58,7 @@ type Config struct {
 
 func (c *Config) validate() error {
 	switch {
-	case len(c.Data) == 0:
+	case len(c.Data) == 0 && !c.Network.enabled():
 		return errors.New("no drives")
 	case c.Address == "":
 		return errors.New("no address to listen on")

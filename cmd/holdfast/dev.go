@@ -45,7 +45,7 @@ see holdfast server.`,
   HOLDFAST_ROOT_USER=me HOLDFAST_ROOT_PASSWORD=mysecret holdfast dev`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := fromEnv(cmd.Flags()); err != nil {
+			if err := f.fromElsewhere(cmd.Flags()); err != nil {
 				return err
 			}
 			cfg, fromEnvironment, err := f.config(cmd.Flags().Changed("drives"))

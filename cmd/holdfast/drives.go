@@ -29,8 +29,8 @@ type plan struct {
 //
 // Empty directories beside formatted ones are drives that were lost and replaced: each becomes a
 // new drive with a new ID, for a drive that lost its contents must never vote or answer under the
-// old one.
-func planDrives(dirs []found) (plan, error) {
+// old one. alone says that there is no other process.
+func planDrives(dirs []found, alone bool) (plan, error) {
 	var p plan
 	var problems []string
 	seen := map[id.Drive]string{}
@@ -54,7 +54,7 @@ func planDrives(dirs []found) (plan, error) {
 		return plan{}, errors.New("the data directories cannot be used:\n  " + strings.Join(problems, "\n  "))
 	}
 	p.fresh = len(p.open) == 0
-	if p.fresh && len(p.format) == 2 {
+	if alone && p.fresh && len(p.format) == 2 {
 		return plan{}, errors.New("two drives give no majority without both of them: use 1, or 3 and more")
 	}
 	return p, nil

@@ -32,7 +32,7 @@ func TestDrivesArePlannedBeforeAnythingIsChanged(t *testing.T) {
 		{name: "a copied drive", dirs: []found{drive("a", ours, 1), drive("b", ours, 1)}, refuse: "same drive"},
 		{name: "not a drive", dirs: []found{empty("a"), {path: "b", err: errors.New("holds other files")}}, refuse: "b: holds other files"},
 	} {
-		p, err := planDrives(c.dirs)
+		p, err := planDrives(c.dirs, true)
 		if c.refuse != "" {
 			if err == nil || !strings.Contains(err.Error(), c.refuse) {
 				t.Errorf("%s: got %v, want an error with %q", c.name, err, c.refuse)

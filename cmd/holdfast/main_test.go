@@ -132,7 +132,7 @@ func TestServerRefusesToStartWithoutWhatItNeeds(t *testing.T) {
 func TestFlagsComeFromTheEnvironment(t *testing.T) {
 	var f serverFlags
 	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
-	f.bind(flags)
+	f.settings.bind(flags)
 	flags.StringArrayVar(&f.data, "data", nil, "")
 	t.Setenv("HOLDFAST_DATA", "/a, /b")
 	t.Setenv("HOLDFAST_LOG_LEVEL", "debug")

@@ -42,7 +42,9 @@ type server struct {
 	front   *front
 
 	http       *http.Server
-	stopRepair func()
+	network    *network       // nil where there is one process
+	first      erasure.Scheme // of a cluster that is formed now
+	stopUpkeep func()
 
 	mu   sync.Mutex
 	core *core // nil until the drives are open
@@ -51,7 +53,8 @@ type server struct {
 // core is what lies behind HTTP.
 type core struct {
 	storage *storage
-	drives  *nodeclient.Drives
+	drives  *nodeclient.Drives // all that are reached
+	placer  cluster.Placer
 	meta    *client.Client
 	fanout  *fanout.Fanout
 	repair  *repair.Repairer // nil until the system group has answered
@@ -112,11 +115,18 @@ func (s *server) stop() error {
 		s.front.operations.stopping.Store(true)
 		errs = append(errs, drain(s.http, s.cfg.Drain, s.cfg.Logger))
 	}
-	if s.stopRepair != nil {
-		s.stopRepair()
+	if s.stopUpkeep != nil {
+		s.stopUpkeep()
+	}
+	if s.network != nil {
+		s.network.leave()
+		s.network.stopServing()
 	}
 	if c := s.running(); c != nil {
 		errs = append(errs, c.fanout.Close(), c.storage.close())
+	}
+	if s.network != nil {
+		errs = append(errs, s.network.stop())
 	}
 	return errors.Join(errs...)
 }
@@ -148,12 +158,20 @@ func (s *server) listen() (failed <-chan error, say started, err error) {
 
 // open opens drives and groups.
 func (s *server) open(ctx context.Context) error {
-	st, err := openStorage(ctx, &s.cfg)
+	if s.cfg.Network.enabled() {
+		return s.openNode(ctx)
+	}
+	st, err := openStorage(ctx, &s.cfg, nil)
 	if err != nil {
 		return err
 	}
-	c := &core{storage: st, drives: st.routes}
-	if c.meta, err = client.New(client.Config{Host: st.host}); err != nil {
+	return s.begin(&core{storage: st, drives: st.routes, placer: cluster.Placer{Drives: st.routes}}, st.host)
+}
+
+// begin puts what needs no other node on top of the drives.
+func (s *server) begin(c *core, host client.Host) (err error) {
+	st := c.storage
+	if c.meta, err = client.New(client.Config{Host: host}); err != nil {
 		return errors.Join(err, st.close())
 	}
 	c.fanout, err = fanout.New(fanout.Config{Drives: c.drives, Logger: s.cfg.Logger, OnDamage: s.damage})
@@ -183,6 +201,9 @@ func (s *server) running() *core {
 // join waits for the system group, registers cluster and drives with it, and starts the engine.
 func (s *server) join(ctx context.Context) error {
 	c := s.core
+	if s.network != nil {
+		return s.joinNode(ctx)
+	}
 	if err := c.storage.majorities(ctx); err != nil {
 		return err
 	}
@@ -200,20 +221,31 @@ func (s *server) join(ctx context.Context) error {
 	if s.cfg.Scheme != (erasure.Scheme{}) && s.cfg.Scheme != state.Scheme {
 		return fmt.Errorf("--scheme %s: the cluster was made with %s, and that does not change", s.cfg.Scheme, state.Scheme)
 	}
-	if err := s.startRepair(state, members); err != nil {
+	config := s.repairConfig()
+	config.Retire = members.Retire
+	r, err := s.newRepair(config, state)
+	if err != nil {
 		return err
 	}
+	s.stopUpkeep = inBackground(r.Run)
 	return s.startEngine(state.Scheme)
 }
 
-func (s *server) startRepair(state cluster.State, members cluster.Membership) error {
+// repairConfig is what repair needs wherever it runs.
+func (s *server) repairConfig() repair.Config {
 	c := s.core
-	r, err := repair.New(repair.Config{
-		Metadata: c.meta, Shards: c.fanout, Drives: c.drives, Placer: cluster.Placer{Drives: c.drives}, Retire: members.Retire, Groups: c.storage.host, ScrubDrive: c.storage.verifyTables,
+	return repair.Config{
+		Metadata: c.meta, Shards: c.fanout, Drives: c.drives, Placer: c.placer, Groups: c.storage.host, ScrubDrive: c.storage.verifyTables,
 		ReclaimAfter: s.cfg.ReclaimAfter, ScrubInterval: s.cfg.ScrubInterval, Logger: s.cfg.Logger,
-	})
+	}
+}
+
+// newRepair makes the repairer of what the system group says.
+func (s *server) newRepair(config repair.Config, state cluster.State) (*repair.Repairer, error) {
+	c := s.core
+	r, err := repair.New(config)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, d := range state.Lost {
 		r.Lost(d)
@@ -222,23 +254,26 @@ func (s *server) startRepair(state cluster.State, members cluster.Membership) er
 	c.repair, c.scheme = r, state.Scheme
 	s.mu.Unlock()
 	c.storage.heal.scheme.Store(&state.Scheme)
+	return r, nil
+}
+
+// inBackground runs what ends with its context; stop ends it and waits.
+func inBackground(run ...func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		r.Run(ctx)
-	}()
-	s.stopRepair = func() {
-		cancel()
-		<-done
+	var all sync.WaitGroup
+	for _, f := range run {
+		all.Go(func() { f(ctx) })
 	}
-	return nil
+	return func() {
+		cancel()
+		all.Wait()
+	}
 }
 
 func (s *server) startEngine(scheme erasure.Scheme) error {
 	c := s.core
 	engine, err := object.New(object.Config{
-		Metadata: c.meta, Shards: c.fanout, Placer: cluster.Placer{Drives: c.drives}, Scheme: scheme, Logger: s.cfg.Logger,
+		Metadata: c.meta, Shards: c.fanout, Placer: c.placer, Scheme: scheme, Logger: s.cfg.Logger,
 	})
 	if err != nil {
 		return err

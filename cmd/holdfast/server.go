@@ -15,6 +15,7 @@ import (
 // serverFlags are those of `holdfast server` alone.
 type serverFlags struct {
 	settings
+	networkFlags
 	data            []string
 	tlsCert, tlsKey string
 	certsDir        string
@@ -51,7 +52,7 @@ repeatable flag takes its values separated by commas.`,
   holdfast server --tls-cert cert.pem --tls-key key.pem --trusted-proxy 10.0.0.0/8 …`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := fromEnv(cmd.Flags()); err != nil {
+			if err := f.fromElsewhere(cmd.Flags()); err != nil {
 				return err
 			}
 			cfg, err := f.config()
@@ -69,12 +70,17 @@ repeatable flag takes its values separated by commas.`,
 	flags.StringVar(&f.certsDir, "certs-dir", "", "where the server keeps certificates that it makes itself; the default is certs beside the first --data")
 	flags.StringVar(&f.secretFile, "cluster-secret-file", "", "file with the cluster secret, mode 0600")
 	flags.StringVar(&f.credentialsFile, "credentials-file", "", "file with lines HOLDFAST_ROOT_USER=… and HOLDFAST_ROOT_PASSWORD=…, mode 0600")
-	f.bind(flags)
+	f.settings.bind(flags)
+	f.networkFlags.bind(flags)
 	return cmd
 }
 
 func (f *serverFlags) config() (Config, error) {
-	if len(f.data) == 0 {
+	network, err := f.network()
+	if err != nil {
+		return Config{}, err
+	}
+	if len(f.data) == 0 && len(network.Join) == 0 {
 		return Config{}, errors.New("no drives: give --data DIR for each (or HOLDFAST_DATA, separated by commas); to try things out, run: holdfast dev")
 	}
 	if (f.tlsCert == "") != (f.tlsKey == "") {
@@ -84,6 +90,7 @@ func (f *serverFlags) config() (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
+	cfg.Network = network
 	cfg.TLSCert, cfg.TLSKey, cfg.CertsDir = f.tlsCert, f.tlsKey, f.certsDir
 	for _, d := range f.data {
 		path, err := filepath.Abs(d) // the cluster remembers it, whatever directory the next start is in

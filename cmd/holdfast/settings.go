@@ -25,9 +25,14 @@ type settings struct {
 	drain          time.Duration
 	memoryLimit    string
 	metricsToken   string
+	configFile     string
 }
 
+// configFlag names the file with the other flags.
+const configFlag = "config"
+
 func (s *settings) bind(f *pflag.FlagSet) {
+	f.StringVar(&s.configFile, configFlag, "", "YAML file with any of these settings, under the names of the flags; flags and environment come first")
 	f.StringVar(&s.scheme, "scheme", "", "data and parity shards of new objects, such as 4+2; chosen by the number of drives when not given. Decided at the first start")
 	f.StringArrayVar(&s.trustedProxies, "trusted-proxy", nil, "network (CIDR) of a reverse proxy whose X-Forwarded-Proto is believed; repeatable")
 	f.StringArrayVar(&s.domains, "domain", nil, "host name below which a first label is a bucket (virtual-host style); repeatable")
@@ -47,6 +52,14 @@ const envPrefix = "HOLDFAST_"
 
 func envName(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// fromElsewhere sets the flags that were not given: from the environment, then from the file.
+func (s *settings) fromElsewhere(f *pflag.FlagSet) error {
+	if err := fromEnv(f); err != nil {
+		return err
+	}
+	return fromFile(f, s.configFile)
 }
 
 // fromEnv sets every flag that was not given from its environment variable, if that is set.

@@ -26,6 +26,7 @@ import (
 // the group replicas on them.
 type storage struct {
 	cfg     *Config
+	from    *origin
 	cluster id.Cluster
 	fresh   []id.Drive // formatted by this start beside older drives
 	host    *replica.Host
@@ -36,27 +37,30 @@ type storage struct {
 	drives []*drive.Drive // one that is healed is replaced
 }
 
+// origin is what several processes agreed on; nil where there is one.
+type origin struct {
+	cluster   id.Cluster
+	drives    map[string]id.Drive // by path: the IDs of drives that a new cluster begins with
+	beginning *replica.Beginning  // of a cluster that was just formed
+	transport replica.Transport
+}
+
 // openStorage opens or makes the drives and recovers the groups. It refuses, before it changes
 // anything, what planDrives refuses.
-func openStorage(ctx context.Context, cfg *Config) (_ *storage, err error) {
-	s := &storage{cfg: cfg, routes: nodeclient.NewDrives()}
+func openStorage(ctx context.Context, cfg *Config, from *origin) (_ *storage, err error) {
+	s := &storage{cfg: cfg, from: from, routes: nodeclient.NewDrives()}
 	s.heal.init(s)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	p, err := planDrives(lookAtDrives(cfg.Data))
+	p, err := planDrives(lookAtDrives(cfg.Data), from == nil)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkScheme(cfg.Scheme, len(cfg.Data)); err != nil {
+	if err := s.chooseCluster(p); err != nil {
 		return nil, err
-	}
-	if s.cluster = p.cluster; p.fresh {
-		if s.cluster, err = id.Random[id.Cluster](rand.Reader); err != nil {
-			return nil, err
-		}
 	}
 	if err := s.openDrives(ctx, p); err != nil {
 		return nil, err
@@ -73,6 +77,23 @@ func openStorage(ctx context.Context, cfg *Config) (_ *storage, err error) {
 	}
 	s.heal.start()
 	return s, nil
+}
+
+// chooseCluster says which cluster the drives are, or become, part of.
+func (s *storage) chooseCluster(p plan) (err error) {
+	if s.from != nil {
+		if s.cluster = s.from.cluster; len(p.open) > 0 && p.cluster != s.cluster {
+			return fmt.Errorf("%s belongs to cluster %s, but the nodes that --join names to cluster %s", p.open[0], p.cluster, s.cluster)
+		}
+		return nil
+	}
+	if err := checkScheme(s.cfg.Scheme, len(s.cfg.Data)); err != nil {
+		return err
+	}
+	if s.cluster = p.cluster; p.fresh {
+		s.cluster, err = id.Random[id.Cluster](rand.Reader)
+	}
+	return err
 }
 
 // checkScheme refuses a scheme that the drives cannot hold.
@@ -107,6 +128,7 @@ func lookAtDrive(path string) found {
 	for _, n := range names {
 		switch n.Name() {
 		case "lock", "drive.json.new", "lost+found": // of a first start that was interrupted, or of the file system
+		case "node.json", "node.json.new", "forming.json", "forming.json.new": // of a node that has no cluster yet
 		default:
 			return found{path: path, err: fmt.Errorf("it is no drive of Holdfast and not empty (it holds %s)", n.Name())}
 		}
@@ -125,9 +147,11 @@ func (s *storage) openDrives(ctx context.Context, p plan) error {
 	var wg sync.WaitGroup
 	for i, path := range s.cfg.Data {
 		wg.Go(func() {
-			drives[i], errs[i] = drive.Open(ctx, drive.Config{
-				Path: path, Cluster: s.cluster, Create: formatted[path], Logger: s.cfg.Logger,
-			})
+			config := drive.Config{Path: path, Cluster: s.cluster, Create: formatted[path], Logger: s.cfg.Logger}
+			if s.from != nil {
+				config.ID = s.from.drives[path]
+			}
+			drives[i], errs[i] = drive.Open(ctx, config)
 		})
 	}
 	wg.Wait()
@@ -160,7 +184,7 @@ func (s *storage) judge(p plan, errs []error) error {
 			s.cfg.Logger.Error("a drive does not open; going on without it", "path", s.cfg.Data[i], "error", err)
 		}
 	}
-	if len(s.drives) == 0 {
+	if len(s.drives) == 0 && len(errs) > 0 {
 		return fmt.Errorf("none of the drives opens: %w", errors.Join(errs...))
 	}
 	return nil
@@ -169,6 +193,9 @@ func (s *storage) judge(p plan, errs []error) error {
 // beginning is what every group begins with, at the first start of a cluster or when that one was
 // interrupted: then nothing was ever stored. Later it is nil.
 func (s *storage) beginning(p plan) (*replica.Beginning, error) {
+	if s.from != nil {
+		return s.from.beginning, nil
+	}
 	if !p.fresh && !s.untouched() {
 		return nil, nil
 	}
@@ -218,6 +245,9 @@ func holdsState(db *badger.DB) (found bool) {
 func (s *storage) replicaConfig() replica.Config {
 	cfg := replica.Config{
 		Groups: meta.DefaultGroups, Apply: fsm.Apply, Answer: fsm.Answer, OnDamage: s.heal.suspect, Logger: s.cfg.Logger,
+	}
+	if s.from != nil {
+		cfg.Transport = s.from.transport
 	}
 	for _, d := range s.drives {
 		cfg.Drives = append(cfg.Drives, replicaHandle(d))

@@ -58,8 +58,9 @@ type Config struct {
 	Path string
 	// Cluster must be the drive's; zero accepts any (tools that only look).
 	Cluster id.Cluster
-	// Create formats an empty directory.
+	// Create formats an empty directory, and gives the drive this ID; zero: a random one.
 	Create bool
+	ID     id.Drive
 	// ReserveBytes is the free space below which the drive takes no shards, so that Badger, which
 	// writes through mmap, never meets a full file system. Default 1 % of it, at least 256 MiB,
 	// at most 4 GiB.

@@ -95,13 +95,16 @@ func (d *Drive) format() (Identity, error) {
 	for _, n := range names {
 		switch n.Name() {
 		case lockName, identityName + ".new", "lost+found":
+		case "node.json", "node.json.new", "forming.json", "forming.json.new": // the node's own
 		default:
 			return Identity{}, fmt.Errorf("%w: %s is not empty (%s)", ErrNotFormatted, d.cfg.Path, n.Name())
 		}
 	}
-	driveID, err := id.Random[id.Drive](rand.Reader)
-	if err != nil {
-		return Identity{}, err
+	driveID := d.cfg.ID
+	if driveID.IsZero() {
+		if driveID, err = id.Random[id.Drive](rand.Reader); err != nil {
+			return Identity{}, err
+		}
 	}
 	made := Identity{Format: FormatVersion, Cluster: d.cfg.Cluster, Drive: driveID, Created: time.Now().UTC()}
 	b, err := json.MarshalIndent(identityFile{

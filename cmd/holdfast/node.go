@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"holdfast/cluster"
+	"holdfast/erasure"
+	"holdfast/internal/kind"
+	"holdfast/internal/rpc"
+	nodeclient "holdfast/node/client"
+)
+
+// openNode is open for a node of a cluster: it finds the cluster, or forms it with the others, opens
+// its own drives, and serves them to the others.
+func (s *server) openNode(ctx context.Context) error {
+	born, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	n := s.network
+	routes := nodeclient.NewDrives()
+	if err := n.meet(born.cluster, routes, born.seeds); err != nil {
+		return err
+	}
+	born.transport = n.transport
+	st, err := openStorage(ctx, &s.cfg, &born.origin)
+	if err != nil {
+		return err
+	}
+	for _, d := range st.drives {
+		n.directory.AddLocal(d)
+	}
+	if err := n.serve(st.routes, st.host, func(r *rpc.Server) error { return born.register(r) }); err != nil {
+		return err
+	}
+	s.first = born.scheme
+	if err := s.begin(&core{storage: st, drives: routes, placer: cluster.Placer{Directory: n.directory}}, n.router); err != nil {
+		return err
+	}
+	n.watch(s.core.meta)
+	return nil
+}
+
+// waitLine is the time between log lines about what a start waits for, waitPause that between attempts.
+const (
+	waitLine  = 10 * time.Second
+	waitPause = 200 * time.Millisecond
+)
+
+// joinNode is join for a node of a cluster: it waits for the system group as long as it takes, for the
+// other nodes may be about to start.
+func (s *server) joinNode(ctx context.Context) error {
+	c, n := s.core, s.network
+	members := cluster.Membership{
+		Metadata: c.meta, Drives: c.storage.routes, Cluster: c.storage.cluster, Node: n.self, Directory: n.directory, Scheme: s.first, Now: time.Now, Logger: s.cfg.Logger,
+	}
+	var state cluster.State
+	if err := s.insist(ctx, "the system group, which needs most of its drives' nodes", func(ctx context.Context) (err error) {
+		state, err = members.Join(ctx)
+		return err
+	}); err != nil {
+		return err
+	}
+	if s.cfg.Scheme != (erasure.Scheme{}) && s.cfg.Scheme != state.Scheme {
+		return fmt.Errorf("--scheme %s: the cluster was made with %s, and that does not change", s.cfg.Scheme, state.Scheme)
+	}
+	n.directory.Nudge()
+	if err := s.insist(ctx, "the cluster's layout", n.directory.WaitLayout); err != nil {
+		return err
+	}
+	config := s.repairConfig()
+	config.Layout, config.Local, config.RepairAfter = n.directory, c.storage.routes.All, s.cfg.Network.RepairAfter
+	config.Members = n.members
+	r, err := s.newRepair(config, state)
+	if err != nil {
+		return err
+	}
+	s.stopUpkeep = inBackground(r.Run)
+	return s.startEngine(state.Scheme)
+}
+
+// insist tries until it works or cannot, and says now and then what it waits for.
+func (s *server) insist(ctx context.Context, what string, try func(context.Context) error) error {
+	told := time.Now()
+	for {
+		attempt, cancel := context.WithTimeout(ctx, waitLine)
+		err := try(attempt)
+		cancel()
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return err
+		case !kind.Is(err, kind.Unavailable) && !kind.Is(err, kind.Timeout) && !errors.Is(err, context.DeadlineExceeded):
+			return err
+		}
+		if time.Since(told) >= waitLine {
+			told = time.Now()
+			s.cfg.Logger.Warn("waiting for "+what, "nodes", s.network.sight(), "error", err)
+		}
+		select {
+		case <-time.After(waitPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
