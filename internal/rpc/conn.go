@@ -41,6 +41,7 @@ func (c *conn) Invoke(ctx context.Context, method string, args, reply any, opts 
 	)
 	opts = append(opts, grpc.Header(&header), grpc.Peer(&to))
 	if err := l.conn.Invoke(c.outgoing(ctx), method, args, reply, opts...); err != nil {
+		release(reply)
 		return c.fault(l, err, method, to.Addr != nil)
 	}
 	if err := c.checkCluster(header); err != nil {

@@ -115,7 +115,9 @@ func refusal(err error) error {
 }
 
 // refusedAlerts are bad_certificate and unknown_ca, as crypto/tls puts them.
-func refusedAlerts() []string { return []string{tls.AlertError(42).Error(), tls.AlertError(48).Error()} }
+func refusedAlerts() []string {
+	return []string{tls.AlertError(42).Error(), tls.AlertError(48).Error()}
+}
 
 // Info implements credentials.TransportCredentials.
 func (*creds) Info() credentials.ProtocolInfo {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/experimental"
@@ -95,9 +96,16 @@ func (s *Server) Serve(l net.Listener) error {
 	return fmt.Errorf("rpc: serve %s: %w", l.Addr(), err)
 }
 
+// flushTime is for the last answers to leave, where Unawaited calls keep connections open.
+const flushTime = 200 * time.Millisecond
+
 // Stop takes no new calls, waits for those under way until ctx ends, and breaks the rest off.
 func (s *Server) Stop(ctx context.Context) {
-	go s.grpc.GracefulStop() // peers are told; returns when Stop below has closed what is left
+	drained := make(chan struct{})
+	go func() {
+		s.grpc.GracefulStop() // peers are told
+		close(drained)
+	}()
 	s.mu.Lock()
 	if !s.stopping {
 		s.stopping = true
@@ -106,6 +114,11 @@ func (s *Server) Stop(ctx context.Context) {
 	s.mu.Unlock()
 	select {
 	case <-s.idle:
+		select {
+		case <-drained:
+		case <-time.After(flushTime):
+		case <-ctx.Done():
+		}
 	case <-ctx.Done():
 	}
 	s.grpc.Stop()

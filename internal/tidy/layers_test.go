@@ -50,7 +50,9 @@ func place(dir string) (layer int, entry string) {
 }
 
 // testOnly are packages which only tests may import.
-func testOnly() []string { return []string{"internal/sim", "internal/tidy", "internal/rpc/rpctest", "node/nodetest"} }
+func testOnly() []string {
+	return []string{"internal/sim", "internal/tidy", "internal/rpc/rpctest", "node/nodetest"}
+}
 
 func TestPackagesImportOnlyLayersBelow(t *testing.T) {
 	arrows := 0
