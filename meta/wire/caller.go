@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"holdfast/meta/replica"
@@ -24,6 +26,7 @@ var (
 type caller struct {
 	address string
 	cfg     *Config
+	counts  *routerCounts
 	life    context.Context
 	open    func(ctx context.Context) (callStream, error)
 
@@ -36,8 +39,6 @@ type caller struct {
 	watched bool      // the watchdog will look
 	owed    time.Time // since when the node has owed something, or had been heard of
 	silent  bool
-
-	framesSent, requestsSent uint64
 }
 
 type callStream interface {
@@ -65,8 +66,14 @@ type reply struct {
 	err error
 }
 
-func newCaller(life context.Context, cfg *Config, address string) *caller {
-	c := &caller{address: address, cfg: cfg, life: life, pending: map[uint64]*call{}}
+// routerCounts is shared by the callers of a Router.
+type routerCounts struct {
+	requests, frames  atomic.Uint64 // sent
+	searches, unknown atomic.Uint64
+}
+
+func newCaller(life context.Context, cfg *Config, counts *routerCounts, address string) *caller {
+	c := &caller{address: address, cfg: cfg, counts: counts, life: life, pending: map[uint64]*call{}}
 	c.open = func(ctx context.Context) (callStream, error) {
 		s, err := openStream(ctx, cfg.Dialer, address, methodCalls)
 		if err != nil {
@@ -145,6 +152,7 @@ func (c *caller) enqueue(k *call) error {
 	s.writing = true
 	c.mu.Unlock()
 	if mine {
+		runtime.Gosched() // others who are about to ask go along
 		c.write(s)
 	}
 	return nil
@@ -237,8 +245,8 @@ func (c *caller) next(s *openCalls) []*call {
 		s.writing = false
 		return nil
 	}
-	c.framesSent++
-	c.requestsSent += uint64(len(calls))
+	c.counts.frames.Add(1)
+	c.counts.requests.Add(uint64(len(calls)))
 	return calls
 }
 

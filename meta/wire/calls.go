@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -147,6 +148,7 @@ func (w *answerer) enqueue(a queuedAnswer) {
 	if flooded { // it asks and does not listen
 		w.end()
 	} else if mine {
+		runtime.Gosched() // others who are about to answer go along
 		w.write(false)
 	}
 }

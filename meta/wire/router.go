@@ -24,6 +24,7 @@ type Router struct {
 	cancel context.CancelFunc
 	seats  []seat // by group
 	search search
+	counts routerCounts
 
 	mu      sync.Mutex
 	callers map[string]*caller // by address
@@ -138,7 +139,7 @@ func (r *Router) caller(address string) *caller {
 	defer r.mu.Unlock()
 	c := r.callers[address]
 	if c == nil {
-		c = newCaller(r.life, &r.cfg, address)
+		c = newCaller(r.life, &r.cfg, &r.counts, address)
 		r.callers[address] = c
 	}
 	return c
@@ -245,7 +246,7 @@ func (r *Router) remote(ctx context.Context, q request) (answer, error) {
 		a, err := c.do(ctx, q)
 		if err == nil {
 			r.learn(q.group, c.address, &a)
-			if a.status != statusNotLeader {
+			if a.status != statusNotLeader || r.claims(c.address, &a) {
 				return a, a.err()
 			}
 		} else if err := r.missed(ctx, c, &q, err); err != nil {
@@ -269,6 +270,7 @@ func (r *Router) missed(ctx context.Context, c *caller, q *request, err error) e
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		r.counts.unknown.Add(1)
 		return &replica.UnknownError{Group: q.group}
 	}
 	if ctx.Err() != nil {
@@ -281,24 +283,40 @@ func (r *Router) missed(ctx context.Context, c *caller, q *request, err error) e
 // learn remembers what an answer says about the group.
 func (r *Router) learn(group uint32, address string, a *answer) {
 	s := &r.seats[group]
-	switch {
-	case a.status != statusNotLeader:
-		if l := s.leader.Load(); l == nil || l.address != address || !l.sure {
-			s.leader.CompareAndSwap(l, &leader{address, true})
+	if a.status == statusNotLeader {
+		if r.claims(address, a) {
+			return
 		}
-		if a.full {
-			s.fullUntil.Store(time.Now().Add(fullFor).UnixNano())
-		} else if s.fullUntil.Load() != 0 {
-			s.fullUntil.Store(0)
-		}
-	default:
 		r.forget(group, address)
-		if drive, err := id.FromBytes[id.Drive](a.payload); err == nil {
-			if hinted, ok := r.cfg.Peers.NodeOf(drive); ok && hinted != address {
-				s.leader.CompareAndSwap(nil, &leader{hinted, false})
-			}
+		if hinted, ok := r.hinted(a); ok {
+			s.leader.CompareAndSwap(nil, &leader{hinted, false})
 		}
+		return
 	}
+	if l := s.leader.Load(); l == nil || l.address != address || !l.sure {
+		s.leader.CompareAndSwap(l, &leader{address, true})
+	}
+	if a.full {
+		s.fullUntil.Store(time.Now().Add(fullFor).UnixNano())
+	} else if s.fullUntil.Load() != 0 {
+		s.fullUntil.Store(0)
+	}
+}
+
+// hinted is where the leader is that an answer names.
+func (r *Router) hinted(a *answer) (address string, ok bool) {
+	drive, err := id.FromBytes[id.Drive](a.payload)
+	if err != nil {
+		return "", false
+	}
+	return r.cfg.Peers.NodeOf(drive)
+}
+
+// claims reports whether a node that could not serve a request says that it leads all the same: it
+// has just begun, or is not sure any more. Nobody else knows better.
+func (r *Router) claims(address string, a *answer) bool {
+	hinted, ok := r.hinted(a)
+	return ok && hinted == address
 }
 
 // forget drops a remembered leader.

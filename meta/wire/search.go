@@ -101,6 +101,7 @@ func (r *Router) searchNow(ctx context.Context) bool {
 
 // askAround asks all nodes, and returns when they have answered or had time to.
 func (r *Router) askAround() {
+	r.counts.searches.Add(1)
 	nodes := r.cfg.Peers.Nodes()
 	if len(nodes) == 0 {
 		return
