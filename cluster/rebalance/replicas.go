@@ -43,44 +43,45 @@ func (b *Rebalancer) levelReplicas(ctx context.Context) (left bool) {
 		}
 	}
 	all := len(members) == int(b.cfg.Metadata.Groups())+1 // else the counts say nothing
-	leaving := map[id.Drive]int64{}
+	groups := b.cfg.Groups.Status(ctx).Groups
+	groups = slices.DeleteFunc(groups, func(g replica.GroupStatus) bool { return !b.leads(g.Group) || len(g.Members) == 0 })
+	b.countLeaving(f, groups)
 	takes := b.takes(f)
-	for _, g := range b.cfg.Groups.Status(ctx).Groups {
-		if ctx.Err() != nil {
+	for _, g := range groups {
+		if ctx.Err() != nil || b.paused() {
 			return true
-		}
-		if !b.leads(g.Group) || len(g.Members) == 0 {
-			continue
-		}
-		for _, m := range g.Members {
-			if f.Fate(m.Drive) == upkeep.Leaves {
-				leaving[m.Drive]++
-			}
 		}
 		if !whole(g) {
 			left = true
 			continue
 		}
 		from, to := moveOf(f, g, counts, all, takes)
-		if to.IsZero() {
-			left = left || !from.IsZero()
+		if from.IsZero() {
 			continue
 		}
-		if err := b.moveReplica(ctx, g.Group, from, to); err != nil {
-			left = true
+		left = true // after a move the group is looked at again
+		if to.IsZero() || !b.leads(g.Group) || b.moveReplica(ctx, g.Group, from, to) != nil {
 			continue
 		}
-		left = true
 		counts[from]--
 		counts[to]++
-		if f.Fate(from) == upkeep.Leaves {
-			leaving[from]--
+	}
+	return left
+}
+
+// countLeaving takes in how many replicas are on drives that are to be emptied.
+func (b *Rebalancer) countLeaving(f *upkeep.Fleet, groups []replica.GroupStatus) {
+	leaving := map[id.Drive]int64{}
+	for _, g := range groups {
+		for _, m := range g.Members {
+			if f.Fate(m.Drive) == upkeep.Leaves {
+				leaving[m.Drive]++
+			}
 		}
 	}
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.replicasLeft = leaving
-	b.mu.Unlock()
-	return left
 }
 
 func (b *Rebalancer) moveReplica(ctx context.Context, group uint32, from, to id.Drive) error {
@@ -95,6 +96,9 @@ func (b *Rebalancer) moveReplica(ctx context.Context, group uint32, from, to id.
 	}
 	b.mu.Lock()
 	b.progress.MovedReplicas++
+	if b.replicasLeft[from]--; b.replicasLeft[from] <= 0 {
+		delete(b.replicasLeft, from)
+	}
 	b.mu.Unlock()
 	b.cfg.Logger.Info("a metadata replica was moved", "group", group, "from", from, "to", to, "took", b.cfg.Now().Sub(begin).Round(time.Millisecond).String())
 	return nil
