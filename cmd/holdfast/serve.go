@@ -178,6 +178,9 @@ func (s *server) begin(c *core, host client.Host) (err error) {
 	if err != nil {
 		return errors.Join(err, st.close())
 	}
+	if err := shardFigures(s.metrics, c.fanout); err != nil {
+		return errors.Join(err, c.fanout.Close(), st.close())
+	}
 	s.mu.Lock()
 	s.core = c
 	s.mu.Unlock()
