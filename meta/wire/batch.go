@@ -50,9 +50,9 @@ func (r *Router) split(ctx context.Context, groups []uint32, errs []error) (here
 			here = append(here, i)
 			continue
 		}
-		c := r.seated(g, nil)
+		c := r.seated(g, opAsk, nil)
 		if c == nil && !searched {
-			c, searched = r.find(ctx, g, nil), true
+			c, searched = r.find(ctx, g, opAsk, nil), true
 		}
 		if c == nil {
 			errs[i] = replica.ErrNotLeader
@@ -168,7 +168,7 @@ func (r *Router) eachNode(ctx context.Context, o op, visit func(payload []byte))
 	var wg sync.WaitGroup
 	for _, n := range r.cfg.Peers.Nodes() {
 		c := r.caller(n.Address)
-		if c.hung() {
+		if c.hung(o) {
 			continue
 		}
 		wg.Go(func() {

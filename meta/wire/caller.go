@@ -75,7 +75,7 @@ type routerCounts struct {
 func newCaller(life context.Context, cfg *Config, counts *routerCounts, address string) *caller {
 	c := &caller{address: address, cfg: cfg, counts: counts, life: life, pending: map[uint64]*call{}}
 	c.open = func(ctx context.Context) (callStream, error) {
-		s, err := openStream(ctx, cfg.Dialer, address, methodCalls)
+		s, err := openStream(ctx, cfg.Dialer.Conn(address), address, methodCalls)
 		if err != nil {
 			return nil, err
 		}
@@ -84,11 +84,12 @@ func newCaller(life context.Context, cfg *Config, counts *routerCounts, address 
 	return c
 }
 
-// hung reports whether the node has owed answers for so long that others should be asked.
-func (c *caller) hung() bool {
+// hung reports whether the node has owed answers for so long that others should be asked. What could
+// not be taken back is withheld from it earlier: a node that is well is heard of often enough.
+func (c *caller) hung(o op) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.silent
+	return c.silent || !o.again() && len(c.pending) > 0 && time.Since(c.owed) >= c.cfg.Silence/2
 }
 
 // do sends a request and waits for its answer. Without one the error is, or wraps, errNotSent or errLost.

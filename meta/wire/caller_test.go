@@ -137,7 +137,7 @@ func TestSilentNodesAreGivenUp(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if !c.hung() || (*peers)[0].ctx.Err() == nil {
+		if !c.hung(opAsk) || (*peers)[0].ctx.Err() == nil {
 			t.Error("the stream of a silent node is kept")
 		}
 		// Once it is heard of it is well.
@@ -146,7 +146,7 @@ func TestSilentNodesAreGivenUp(t *testing.T) {
 		synctest.Wait()
 		(*peers)[1].out <- []byte{version}
 		synctest.Wait()
-		if c.hung() {
+		if c.hung(opAsk) {
 			t.Error("a node that was heard of is still taken for hung")
 		}
 		c.close(io.EOF)
@@ -168,7 +168,7 @@ func TestBusyNodesAreWaitedFor(t *testing.T) {
 				return nil
 			}
 		})
-		if _, err := c.do(t.Context(), request{op: opAsk}); err != nil || c.hung() {
+		if _, err := c.do(t.Context(), request{op: opAsk}); err != nil || c.hung(opAsk) {
 			t.Errorf("a node that says that it lives: %v", err)
 		}
 		c.close(io.EOF)

@@ -8,7 +8,8 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Dialer has connections to nodes; *rpc.Pool is one.
+// Dialer has connections to nodes; *rpc.Pool is one. If it has Bulk, as that has, snapshots take those
+// connections.
 type Dialer interface {
 	Conn(address string) grpc.ClientConnInterface
 }
@@ -34,7 +35,7 @@ type Config struct {
 	// what can be asked elsewhere is. Default 1 s, four times what a busy node is silent.
 	Silence time.Duration
 	// Patience is how long a command that a hung node has got waits for the answer, before its
-	// outcome is called unknown. Default 4 s: elections are over by then.
+	// outcome is called unknown. Default 2.5 s: somebody else leads by then.
 	Patience time.Duration
 	// MaxCalls bounds the requests under way to one node. Default 4096.
 	MaxCalls int
@@ -52,7 +53,7 @@ func (c *Config) validate() error {
 	fill(&c.Stall, 5*time.Second)
 	fill(&c.SnapshotStall, 30*time.Second)
 	fill(&c.Silence, time.Second)
-	fill(&c.Patience, 4*time.Second)
+	fill(&c.Patience, 2500*time.Millisecond)
 	fill(&c.MaxCalls, 4096)
 	return nil
 }

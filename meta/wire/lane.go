@@ -16,7 +16,7 @@ type lane struct {
 	open    func(ctx context.Context, address string) (frameStream, error)
 	limits  laneLimits
 	counts  *transportCounts
-	report  func(address string, err error) // of a stream that failed, or nil when one was opened
+	report  func(address string, err error)
 
 	mu     sync.Mutex
 	queue  []replica.Message
@@ -223,7 +223,6 @@ func (s *sender) connect(ctx context.Context) bool {
 	stream, err := s.lane.open(inner, s.lane.address)
 	if watch.Stop(); err == nil {
 		s.stream, s.cancel, s.pause = stream, cancel, s.lane.limits.firstPause
-		s.lane.report(s.lane.address, nil)
 		return true
 	}
 	cancel()

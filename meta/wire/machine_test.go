@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -52,12 +53,18 @@ func add(s fsm.Store, key string) error {
 	return s.Set([]byte(key), binary.BigEndian.AppendUint64(nil, n+1))
 }
 
-// testAnswer answers with a register; "#name" reads a counter, "*n" answers with n bytes.
+// testAnswer answers with a register; "#name" reads a counter, "*n" answers with n bytes, "~d" takes
+// the time d.
 func testAnswer(r fsm.Reader, _ uint32, q *metapb.Query) (*metapb.Answer, error) {
 	if n, ok := strings.CutPrefix(q.GetKey(), "*"); ok {
 		var size int
 		_, err := fmt.Sscan(n, &size)
 		return &metapb.Answer{Message: strings.Repeat("x", size)}, err
+	}
+	if d, ok := strings.CutPrefix(q.GetKey(), "~"); ok {
+		took, err := time.ParseDuration(d)
+		time.Sleep(took)
+		return &metapb.Answer{Message: d}, err
 	}
 	if name, ok := strings.CutPrefix(q.GetKey(), "#"); ok {
 		v, err := r.Get([]byte(name))

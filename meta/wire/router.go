@@ -239,7 +239,7 @@ func (r *Router) remote(ctx context.Context, q request) (answer, error) {
 	}
 	var tried []string
 	for range maxHops {
-		c := r.find(ctx, q.group, tried)
+		c := r.find(ctx, q.group, q.op, tried)
 		if c == nil {
 			break
 		}

@@ -101,6 +101,19 @@ func TestFullGroupsAreKnownAtFronts(t *testing.T) {
 	front.mustPut(1, "a", "more")
 }
 
+func TestSlowAnswersAreWaitedForAndAskedOnce(t *testing.T) {
+	c := newCluster(t, setup{storage: 3, fronts: 1, factor: 3, groups: 1})
+	front := c.nodes[3]
+	front.mustPut(1, "a", "b")
+	before := front.router.Stats()
+	if got, err := front.get(1, "~2500ms"); err != nil || got != "2500ms" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if n := front.router.Stats().Requests - before.Requests; n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
 func TestCallersWhoseTimeIsUpAreAnswered(t *testing.T) {
 	c := newCluster(t, setup{storage: 3, fronts: 1, factor: 3, groups: 1})
 	front := c.nodes[3]

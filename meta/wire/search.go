@@ -28,30 +28,30 @@ const (
 )
 
 // find is the node to be asked for a group, not one of those tried; nil if none is known.
-func (r *Router) find(ctx context.Context, group uint32, tried []string) *caller {
-	if c := r.seated(group, tried); c != nil {
+func (r *Router) find(ctx context.Context, group uint32, o op, tried []string) *caller {
+	if c := r.seated(group, o, tried); c != nil {
 		return c
 	}
 	if drive, ok := r.host.LeaderHint(group); ok {
 		r.suggest(group, drive)
-		if c := r.seated(group, tried); c != nil {
+		if c := r.seated(group, o, tried); c != nil {
 			return c
 		}
 	}
 	if !r.searchNow(ctx) {
 		return nil
 	}
-	return r.seated(group, tried)
+	return r.seated(group, o, tried)
 }
 
 // seated is the remembered leader, unless it was tried, or hangs.
-func (r *Router) seated(group uint32, tried []string) *caller {
+func (r *Router) seated(group uint32, o op, tried []string) *caller {
 	l := r.seats[group].leader.Load()
 	if l == nil || slices.Contains(tried, l.address) {
 		return nil
 	}
 	c := r.caller(l.address)
-	if c.hung() {
+	if c.hung(o) {
 		return nil
 	}
 	return c
@@ -60,12 +60,12 @@ func (r *Router) seated(group uint32, tried []string) *caller {
 // suggest remembers a leader that somebody heard of, if none that is well is known.
 func (r *Router) suggest(group uint32, drive id.Drive) {
 	address, ok := r.cfg.Peers.NodeOf(drive)
-	if !ok || r.caller(address).hung() {
+	if !ok || r.caller(address).hung(opPropose) {
 		return
 	}
 	s := &r.seats[group]
 	l := s.leader.Load()
-	if l == nil || l.address != address && r.caller(l.address).hung() {
+	if l == nil || l.address != address && r.caller(l.address).hung(opPropose) {
 		s.leader.CompareAndSwap(l, &leader{address, false})
 	}
 }
@@ -99,33 +99,41 @@ func (r *Router) searchNow(ctx context.Context) bool {
 	}
 }
 
-// askAround asks all nodes, and returns when they have answered or had time to.
+// askAround asks all nodes, and returns when those that are well have answered or had time to.
 func (r *Router) askAround() {
 	r.counts.searches.Add(1)
 	nodes := r.cfg.Peers.Nodes()
-	if len(nodes) == 0 {
-		return
-	}
 	answered := make(chan struct{}, len(nodes))
+	awaited := 0
 	for _, n := range nodes {
+		c := r.caller(n.Address)
+		well := n.Alive && !c.hung(opPropose)
+		if well {
+			awaited++
+		}
 		go func() {
-			defer func() { answered <- struct{}{} }()
-			ctx, cancel := context.WithTimeout(r.life, hintTimeout)
-			defer cancel()
-			a, err := r.caller(n.Address).do(ctx, request{op: opHints})
-			if err == nil && a.status == statusOK {
-				r.takeHints(n.Address, decodeHints(a.payload))
+			r.askHints(c)
+			if well {
+				answered <- struct{}{}
 			}
 		}()
 	}
 	timer := time.NewTimer(searchPatience)
 	defer timer.Stop()
-	for range nodes {
+	for range awaited {
 		select {
 		case <-answered:
 		case <-timer.C:
 			return
 		}
+	}
+}
+
+func (r *Router) askHints(c *caller) {
+	ctx, cancel := context.WithTimeout(r.life, hintTimeout)
+	defer cancel()
+	if a, err := c.do(ctx, request{op: opHints}); err == nil && a.status == statusOK {
+		r.takeHints(c.address, decodeHints(a.payload))
 	}
 }
 

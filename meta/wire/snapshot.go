@@ -33,7 +33,11 @@ func (t *Transport) Stream(ctx context.Context, head replica.SnapshotHead, next 
 	defer watch.Stop()
 	defer context.AfterFunc(t.life, func() { cancel(replica.ErrClosed) })()
 	progress := func() { watch.Reset(t.cfg.SnapshotStall) }
-	if err = t.sendSnapshot(ctx, address, first, next, progress); err != nil {
+	s, err := openStream(ctx, t.bulk(address, head.Group), address, methodSnapshot)
+	if err == nil {
+		err = sendSnapshot(oneWay{s}, first, next, progress)
+	}
+	if err != nil {
 		return fmt.Errorf("wire: snapshot of group %d to %s: %w", head.Group, address, errors.Join(err, context.Cause(ctx)))
 	}
 	return nil
@@ -41,12 +45,17 @@ func (t *Transport) Stream(ctx context.Context, head replica.SnapshotHead, next 
 
 var errStalled = kind.New(kind.Timeout, "the snapshot made no progress")
 
-func (t *Transport) sendSnapshot(ctx context.Context, address string, head []byte, next func() ([]byte, error), progress func()) error {
-	s, err := openStream(ctx, t.cfg.Dialer, address, methodSnapshot)
-	if err != nil {
-		return err
+// bulk is a connection for what must not stand in front of messages, if the Dialer has such.
+func (t *Transport) bulk(address string, group uint32) grpc.ClientConnInterface {
+	if d, ok := t.cfg.Dialer.(interface {
+		Bulk(address string, spread uint32) grpc.ClientConnInterface
+	}); ok {
+		return d.Bulk(address, group)
 	}
-	out := oneWay{s}
+	return t.cfg.Dialer.Conn(address)
+}
+
+func sendSnapshot(out oneWay, head []byte, next func() ([]byte, error), progress func()) (err error) {
 	for chunk := head; ; {
 		if err := out.Send(chunk); err != nil {
 			return err
@@ -59,7 +68,7 @@ func (t *Transport) sendSnapshot(ctx context.Context, address string, head []byt
 		}
 	}
 	out.Close()
-	switch _, err := s.Recv(); err { // an empty frame says that it arrived
+	switch _, err := out.Recv(); err { // an empty frame says that it arrived
 	case nil:
 		return nil
 	case io.EOF:

@@ -97,8 +97,8 @@ type clientFrames struct {
 	client grpc.ClientStream
 }
 
-func openStream(ctx context.Context, d Dialer, address, method string) (*clientFrames, error) {
-	s, err := rpc.OpenStream(ctx, d.Conn(address), "/"+serviceName+"/"+method)
+func openStream(ctx context.Context, conn grpc.ClientConnInterface, address, method string) (*clientFrames, error) {
+	s, err := rpc.OpenStream(ctx, conn, "/"+serviceName+"/"+method)
 	if err != nil {
 		return nil, fmt.Errorf("wire: open %s at %s: %w", method, address, err)
 	}
@@ -123,7 +123,7 @@ func (o oneWay) Send(frame []byte) error {
 func (o oneWay) Close() { _ = o.client.CloseSend() }
 
 func (t *Transport) openMessages(ctx context.Context, address string) (frameStream, error) {
-	s, err := openStream(ctx, t.cfg.Dialer, address, methodMessages)
+	s, err := openStream(ctx, t.cfg.Dialer.Conn(address), address, methodMessages)
 	if err != nil {
 		return nil, err
 	}

@@ -81,12 +81,9 @@ func (t *Transport) startLane(address string) *lane {
 	return l
 }
 
-// report logs what becomes of a node's stream, not too often.
+// report logs why a node is not reached, not too often.
 func (t *Transport) report(address string, err error) {
-	switch {
-	case err == nil:
-		t.quiet.forget(address)
-	case t.life.Err() == nil && t.quiet.speak(address, time.Now()):
+	if t.life.Err() == nil && t.quiet.speak(address, time.Now()) {
 		t.cfg.Logger.Warn("messages of metadata replicas do not get through", "peer", address, "error", err)
 	}
 }
@@ -118,10 +115,4 @@ func (m *muffler) speak(subject string, now time.Time) bool {
 	}
 	m.last[subject] = now
 	return true
-}
-
-func (m *muffler) forget(subject string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.last, subject)
 }
