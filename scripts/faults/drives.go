@@ -16,8 +16,8 @@ const (
 // repair, and goes on with another pair: only if the repair was complete does the next loss
 // leave everything readable.
 func loseDrives(ctx context.Context, r *run) error {
-	r.ledger.write(ctx, r.writers, 60, 0)
-	if err := r.ledger.verify(ctx); err != nil {
+	r.load.Write(ctx, 60)
+	if err := r.load.Verify(ctx, "at rest"); err != nil {
 		return fmt.Errorf("before any loss: %w", err)
 	}
 	var pairs [][parity]int
@@ -27,7 +27,7 @@ func loseDrives(ctx context.Context, r *run) error {
 		}
 	}
 	r.rand.Shuffle(len(pairs), func(i, j int) { pairs[i], pairs[j] = pairs[j], pairs[i] })
-	for n, pair := range pairs[:min(r.rounds, len(pairs))] {
+	for _, pair := range pairs[:min(r.rounds, len(pairs))] {
 		if err := r.srv.stop(); err != nil {
 			return err
 		}
@@ -39,16 +39,16 @@ func loseDrives(ctx context.Context, r *run) error {
 		if err := r.srv.start(ctx); err != nil {
 			return fmt.Errorf("without drives %v: %w", pair, err)
 		}
-		if err := r.ledger.verify(ctx); err != nil {
+		if err := r.load.Verify(ctx, "at rest"); err != nil {
 			return fmt.Errorf("without drives %v: %w", pair, err)
 		}
-		r.ledger.write(ctx, r.writers, 5, uint64(n)+1)
+		r.load.Write(ctx, 5)
 		if err := r.srv.whole(ctx); err != nil {
 			return fmt.Errorf("after the loss of drives %v: %w", pair, err)
 		}
 		fmt.Printf("drives %v lost: everything read, everything rebuilt (%.0f shards)\n", pair, r.srv.metric("holdfast_repair_rebuilt_shards_total"))
 	}
-	if err := r.ledger.verify(ctx); err != nil {
+	if err := r.load.Verify(ctx, "at rest"); err != nil {
 		return err
 	}
 	return r.srv.stop()

@@ -13,7 +13,7 @@ import (
 // scrubs, waits for repair, and in the end deletes two other drives: what was not healed
 // would now be lost.
 func flipRounds(ctx context.Context, r *run) error {
-	r.ledger.write(ctx, r.writers, 60, 0)
+	r.load.Write(ctx, 60)
 	for round := range r.rounds {
 		if round%3 == 2 {
 			r.srv.kill() // an unclean stop leaves other files than a clean one
@@ -28,13 +28,13 @@ func flipRounds(ctx context.Context, r *run) error {
 		if err := r.srv.start(ctx); err != nil {
 			return fmt.Errorf("after a flip in %s: %w", what, err)
 		}
-		if err := r.ledger.verify(ctx); err != nil {
+		if err := r.load.Verify(ctx, "at rest"); err != nil {
 			return fmt.Errorf("after a flip in %s: %w", what, err)
 		}
 		if err := r.scrub(ctx); err != nil {
 			return fmt.Errorf("after a flip in %s: %w", what, err)
 		}
-		r.ledger.write(ctx, r.writers, 3, uint64(round)+1)
+		r.load.Write(ctx, 3)
 		fmt.Printf("round %d: flipped %s; everything read, scrubbed and healed\n", round, what)
 	}
 	if err := r.srv.stop(); err != nil {
@@ -48,7 +48,7 @@ func flipRounds(ctx context.Context, r *run) error {
 	if err := r.srv.start(ctx); err != nil {
 		return err
 	}
-	if err := r.ledger.verify(ctx); err != nil {
+	if err := r.load.Verify(ctx, "at rest"); err != nil {
 		return fmt.Errorf("after healing, with two drives lost: %w", err)
 	}
 	return r.srv.stop()
@@ -57,7 +57,7 @@ func flipRounds(ctx context.Context, r *run) error {
 // scrub starts a scrub and waits for its end and for the repairs that it asked for.
 func (r *run) scrub(ctx context.Context) error {
 	before := r.srv.metric("holdfast_scrubs_total")
-	if err := r.ledger.post(ctx, "/-/admin/v1/scrub"); err != nil {
+	if err := r.srv.post(ctx, "/-/admin/v1/scrub"); err != nil {
 		return err
 	}
 	if err := r.srv.await(ctx, "scrubbed", readyTimeout, func() bool { return r.srv.metric("holdfast_scrubs_total") > before }); err != nil {

@@ -10,11 +10,11 @@ import (
 // reads back every key of the ledger.
 func killRounds(ctx context.Context, r *run) error {
 	for round := range r.rounds {
-		load, cancel := context.WithCancel(ctx)
+		burst, cancel := context.WithCancel(ctx)
 		finished := make(chan struct{})
 		go func() {
 			defer close(finished)
-			r.ledger.write(load, r.writers, 1_000_000, uint64(round))
+			r.load.Write(burst, 1_000_000)
 		}()
 		after := time.Duration(50+r.rand.IntN(1500)) * time.Millisecond
 		moment := time.NewTimer(after)
@@ -31,11 +31,11 @@ func killRounds(ctx context.Context, r *run) error {
 			return fmt.Errorf("round %d: %w", round, err)
 		}
 		ready := time.Since(begin)
-		if err := r.ledger.verify(ctx); err != nil {
+		if err := r.load.Verify(ctx, "at rest"); err != nil {
 			return fmt.Errorf("round %d, killed after %s: %w", round, after, err)
 		}
 		fmt.Printf("round %d: killed after %s, ready again in %s, %d acknowledged so far\n",
-			round, after, ready.Round(time.Millisecond), r.ledger.acked.Load())
+			round, after, ready.Round(time.Millisecond), r.load.Ledger().Acked.Load())
 	}
 	return r.srv.stop()
 }

@@ -18,6 +18,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"time"
+
+	"holdfast/scripts/faults/load"
 )
 
 // options are the flags that all kinds of faults share.
@@ -32,10 +34,10 @@ type options struct {
 // run is one run of the harness: a server, a ledger and chance.
 type run struct {
 	options
-	srv    *server
-	ledger *ledger
-	rand   *rand.Rand
-	begin  time.Time
+	srv   *server
+	load  *load.Load
+	rand  *rand.Rand
+	begin time.Time
 }
 
 var kinds = map[string]func(context.Context, *run) error{
@@ -94,14 +96,27 @@ func perform(ctx context.Context, name string, o options, dir string) error {
 	if err := srv.start(ctx); err != nil {
 		return err
 	}
-	if r.ledger, err = newLedger(ctx, srv, o.seed); err != nil {
+	if r.load, err = newLoad(ctx, srv, o); err != nil {
 		return err
 	}
 	if err := kinds[name](ctx, r); err != nil {
 		return fmt.Errorf("seed %d: %w", o.seed, err)
 	}
-	l := r.ledger
+	l := r.load.Ledger()
 	fmt.Printf("ok: %d acknowledged writes, %d refused, %d in doubt, %d keys read back; 0 lost, 0 wrong; %s\n",
-		l.acked.Load(), l.refused.Load(), l.doubtful.Load(), l.reads.Load(), time.Since(r.begin).Round(time.Second))
+		l.Acked.Load(), l.Refused.Load(), l.Doubtful.Load(), l.Reads.Load(), time.Since(r.begin).Round(time.Second))
 	return nil
+}
+
+// newLoad makes a load on one server.
+func newLoad(ctx context.Context, srv *server, o options) (*load.Load, error) {
+	roots, err := srv.roots()
+	if err != nil {
+		return nil, err
+	}
+	srv.fronts = load.NewFronts(load.Access{User: accessKey, Password: secretKey, Roots: roots})
+	if _, err := srv.fronts.Add(srv.address, srv.address); err != nil {
+		return nil, err
+	}
+	return load.New(ctx, load.Config{Fronts: srv.fronts, Bucket: "ledger", Seed: o.seed, Writers: o.writers, LargePercent: 5})
 }

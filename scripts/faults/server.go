@@ -18,6 +18,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"holdfast/api/sigv4"
+	"holdfast/scripts/faults/load"
 )
 
 // server is a `holdfast dev` in a directory of its own.
@@ -27,6 +30,14 @@ type server struct {
 	cmd                  *exec.Cmd
 	done                 chan struct{}
 	http                 *http.Client
+	fronts               *load.Fronts // once there is a load
+}
+
+// tell says to the load how the server is.
+func (s *server) tell(how load.Condition) {
+	if s.fronts != nil {
+		s.fronts.Set(s.address, how)
+	}
 }
 
 const (
@@ -70,7 +81,11 @@ func (s *server) start(ctx context.Context) error {
 		_ = s.cmd.Wait() // the exit status is in ProcessState
 		close(s.done)
 	}()
-	return s.await(ctx, "ready", readyTimeout, func() bool { return s.status("/-/ready") == http.StatusOK })
+	if err := s.await(ctx, "ready", readyTimeout, func() bool { return s.status("/-/ready") == http.StatusOK }); err != nil {
+		return err
+	}
+	s.tell(load.Well)
+	return nil
 }
 
 // await polls until ok or the server's end.
@@ -93,11 +108,7 @@ func (s *server) await(ctx context.Context, what string, limit time.Duration, ok
 	return nil
 }
 
-// client trusts the server's CA; it is made when the CA is there.
-func (s *server) client() (*http.Client, error) {
-	if s.http != nil {
-		return s.http, nil
-	}
+func (s *server) roots() (*x509.CertPool, error) {
 	pem, err := os.ReadFile(filepath.Join(s.data, "certs", "ca.pem"))
 	if err != nil {
 		return nil, err
@@ -105,6 +116,18 @@ func (s *server) client() (*http.Client, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, errors.New("ca.pem holds no certificate")
+	}
+	return pool, nil
+}
+
+// client trusts the server's CA; it is made when the CA is there.
+func (s *server) client() (*http.Client, error) {
+	if s.http != nil {
+		return s.http, nil
+	}
+	pool, err := s.roots()
+	if err != nil {
+		return nil, err
 	}
 	s.http = &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: pool}, MaxIdleConnsPerHost: 64, DisableCompression: true}}
@@ -153,6 +176,25 @@ func (s *server) metric(name string) float64 {
 	return sum
 }
 
+// post calls the admin API.
+func (s *server) post(ctx context.Context, path string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+s.address+path, http.NoBody)
+	if err != nil {
+		return err
+	}
+	const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	sigv4.Sign(req, sigv4.Credentials{AccessKey: accessKey, SecretKey: secretKey}, "us-east-1", "s3", time.Now(), emptySHA256)
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		return fmt.Errorf("%s answered %s", path, resp.Status)
+	}
+	return nil
+}
+
 // whole waits until the server says that everything has full redundancy.
 func (s *server) whole(ctx context.Context) error {
 	return s.await(ctx, "at full redundancy", 3*time.Minute, func() bool { return s.metric("holdfast_full_redundancy") == 1 })
@@ -174,6 +216,7 @@ func (s *server) end(sig syscall.Signal) {
 	if s.cmd == nil || s.cmd.Process == nil {
 		return
 	}
+	s.tell(load.Dead)
 	_ = s.cmd.Process.Signal(sig) // it may have ended already
 	<-s.done
 	if s.http != nil {
