@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"holdfast/cluster"
@@ -36,6 +37,10 @@ type network struct {
 	transport *wire.Transport
 	router    *wire.Router
 	stopWatch func()
+
+	asking   sync.Mutex
+	asked    time.Time // when the groups were asked last
+	answered error
 }
 
 // stopPeers is how long calls of peers may take when the server stops: they go elsewhere.
@@ -121,15 +126,27 @@ func (n *network) serve(local *nodeclient.Drives, host *replica.Host, more func(
 	if n.router, err = wire.NewRouter(n.wireConfig(), host); err != nil {
 		return err
 	}
-	if n.peers, err = rpc.NewServer(n.identity, rpc.ServerConfig{}); err != nil {
-		return err
+	return n.answer(func(r *rpc.Server) error {
+		return errors.Join(drives.Register(r), groups.Register(r), more(r))
+	})
+}
+
+// answer begins to answer peers with the services that register adds.
+func (n *network) answer(register func(*rpc.Server) error) (err error) {
+	l := n.listener
+	if l == nil { // an earlier server had it
+		if l, err = net.Listen("tcp", n.cfg.Network.Peer); err != nil {
+			return fmt.Errorf("--peer-address: %w", err)
+		}
 	}
-	if err := errors.Join(drives.Register(n.peers), groups.Register(n.peers), more(n.peers)); err != nil {
-		return err
+	n.listener = nil
+	if n.peers, err = rpc.NewServer(n.identity, rpc.ServerConfig{}); err == nil {
+		err = register(n.peers)
+	}
+	if err != nil {
+		return errors.Join(err, l.Close())
 	}
 	n.serving = make(chan error, 1)
-	l := n.listener
-	n.listener = nil
 	go func() { n.serving <- n.peers.Serve(l) }()
 	return nil
 }
@@ -137,6 +154,43 @@ func (n *network) serve(local *nodeclient.Drives, host *replica.Host, more func(
 // watch keeps the directory until the network stops.
 func (n *network) watch(metadata cluster.Metadata) {
 	n.stopWatch = inBackground(func(ctx context.Context) { n.directory.Run(ctx, metadata) })
+}
+
+// suspect tells the groups of drives whose node does not answer, so that they look for new leaders
+// before raft would.
+func (n *network) suspect(ctx context.Context, host *replica.Host) {
+	silent := map[id.Drive]bool{}
+	for {
+		changed := n.directory.Changed()
+		var news []id.Drive
+		for _, d := range n.directory.View().Drives {
+			if d.Alive || d.Local {
+				delete(silent, d.ID)
+			} else if !silent[d.ID] {
+				silent[d.ID] = true
+				news = append(news, d.ID)
+			}
+		}
+		if len(news) > 0 {
+			host.Suspect(news)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// leaderless says why not every group answers; nil if they do. It asks once a second at most.
+func (n *network) leaderless(ctx context.Context) error {
+	n.asking.Lock()
+	defer n.asking.Unlock()
+	if time.Since(n.asked) > time.Second {
+		n.answered = n.router.WaitReady(ctx)
+		n.asked = time.Now()
+	}
+	return n.answered
 }
 
 // members are the drives with a replica of each group, wherever it is led.

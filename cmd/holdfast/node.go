@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"holdfast/cluster"
+	"holdfast/cluster/rebalance"
 	"holdfast/erasure"
 	"holdfast/internal/kind"
-	"holdfast/internal/rpc"
 	nodeclient "holdfast/node/client"
 )
 
@@ -22,7 +22,7 @@ func (s *server) openNode(ctx context.Context) error {
 	}
 	n := s.network
 	routes := nodeclient.NewDrives()
-	if err := n.meet(born.cluster, routes, born.seeds); err != nil {
+	if err := n.meet(born.cluster, routes, born.former.Seeds); err != nil {
 		return err
 	}
 	born.transport = n.transport
@@ -33,8 +33,8 @@ func (s *server) openNode(ctx context.Context) error {
 	for _, d := range st.drives {
 		n.directory.AddLocal(d)
 	}
-	if err := n.serve(st.routes, st.host, func(r *rpc.Server) error { return born.register(r) }); err != nil {
-		return err
+	if err := errors.Join(born.former.Settle(born.cluster), n.serve(st.routes, st.host, born.former.Register)); err != nil {
+		return errors.Join(err, st.close())
 	}
 	s.first = born.scheme
 	if err := s.begin(&core{storage: st, drives: routes, placer: cluster.Placer{Directory: n.directory}}, n.router); err != nil {
@@ -78,7 +78,17 @@ func (s *server) joinNode(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.stopUpkeep = inBackground(r.Run)
+	b, err := rebalance.New(rebalance.Config{
+		Metadata: c.meta, Shards: c.fanout, Drives: c.drives, Layout: n.directory, Groups: c.storage.host, Members: n.members,
+		ReclaimAfter: s.cfg.ReclaimAfter, Logger: s.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	c.rebalance = b
+	s.mu.Unlock()
+	s.stopUpkeep = inBackground(r.Run, b.Run, func(ctx context.Context) { n.suspect(ctx, c.storage.host) })
 	return s.startEngine(state.Scheme)
 }
 

@@ -15,6 +15,7 @@ import (
 	"holdfast/api/s3"
 	"holdfast/api/sigv4"
 	"holdfast/cluster"
+	"holdfast/cluster/rebalance"
 	"holdfast/cluster/repair"
 	"holdfast/erasure"
 	"holdfast/erasure/fanout"
@@ -44,6 +45,7 @@ type server struct {
 	http       *http.Server
 	network    *network       // nil where there is one process
 	first      erasure.Scheme // of a cluster that is formed now
+	address    string         // that is listened on
 	stopUpkeep func()
 
 	mu   sync.Mutex
@@ -52,13 +54,14 @@ type server struct {
 
 // core is what lies behind HTTP.
 type core struct {
-	storage *storage
-	drives  *nodeclient.Drives // all that are reached
-	placer  cluster.Placer
-	meta    *client.Client
-	fanout  *fanout.Fanout
-	repair  *repair.Repairer // nil until the system group has answered
-	scheme  erasure.Scheme
+	storage   *storage
+	drives    *nodeclient.Drives // all that are reached
+	placer    cluster.Placer
+	meta      *client.Client
+	fanout    *fanout.Fanout
+	repair    *repair.Repairer      // nil until the system group has answered
+	rebalance *rebalance.Rebalancer // nil where there is one process
+	scheme    erasure.Scheme
 }
 
 // serve runs a server until ctx ends, and then stops it in order: requests under way finish, repair
@@ -153,7 +156,8 @@ func (s *server) listen() (failed <-chan error, say started, err error) {
 	s.front = &front{operations: &operations{metrics: s.metrics.Handler(), token: s.cfg.MetricsToken, reasons: s.reasons}}
 	s.http = httpServer(s.front, s.cfg.Logger)
 	s.http.ConnState = l.ConnState
-	return serveOn(s.http, l), started{address: l.Addr().String(), ca: ca}, nil
+	s.address = l.Addr().String()
+	return serveOn(s.http, l), started{address: s.address, ca: ca}, nil
 }
 
 // open opens drives and groups.

@@ -22,9 +22,17 @@ func (s *server) reasons(r *http.Request) []string {
 		return []string{"the drives are being opened"}
 	}
 	var why []string
-	for group, leader := range c.storage.host.Leaders() {
-		if leader.IsZero() {
-			why = append(why, fmt.Sprintf("metadata group %d has no leader", group))
+	if s.network != nil {
+		ctx, cancel := context.WithTimeout(r.Context(), statusTimeout)
+		defer cancel()
+		if err := s.network.leaderless(ctx); err != nil {
+			why = append(why, fmt.Sprintf("not every metadata group answers: %v", err))
+		}
+	} else {
+		for group, leader := range c.storage.host.Leaders() {
+			if leader.IsZero() {
+				why = append(why, fmt.Sprintf("metadata group %d has no leader", group))
+			}
 		}
 	}
 	if !s.engineRuns() {
