@@ -136,7 +136,19 @@ func crashOne(t *testing.T, who, write int, after bool, away time.Duration) {
 	p.within(time.Minute, "they know it", p.all(hosts...))
 	plan := checkOne(t, 4, hosts...)
 	for _, h := range hosts {
-		if err := h.former.Settle(plan.Cluster); err != nil {
+		if err := h.former.Settle(plan.Cluster); errors.Is(err, errCrashed) {
+			<-h.done
+			h.change = func(c *Config) { c.Cluster = plan.Cluster } // as its formatted drives say
+			h.boot()
+			p.within(time.Minute, "it knows it", h.formed)
+			if again := h.result.Plan != nil; again == after || again && !reflect.DeepEqual(h.result.Plan, plan) {
+				t.Fatalf("after a crash in Settle: %+v", h.result)
+			}
+			err = h.former.Settle(plan.Cluster)
+			if err != nil {
+				t.Fatal(err)
+			}
+		} else if err != nil {
 			t.Fatal(err)
 		}
 		h.down()
