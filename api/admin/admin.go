@@ -13,8 +13,14 @@ import (
 // Prefix is where the API lives; no bucket can have that name.
 const Prefix = "/-/admin/v1/"
 
-// maxBody bounds a request's body in bytes: no call has one.
-const maxBody = 1 << 10
+const (
+	// maxBody bounds a request's body in bytes: no call has one.
+	maxBody = 1 << 10
+	// maxQuery bounds the arguments in bytes: a path and a name.
+	maxQuery = 8 << 10
+	// callTimeout bounds a call. Adding a drive formats it and opens a database; all else is faster.
+	callTimeout = time.Minute
+)
 
 // Config is what a Server is made of.
 type Config struct {
@@ -22,10 +28,12 @@ type Config struct {
 	Credentials sigv4.Lookup
 	// Region is what requests are signed for; "" is us-east-1.
 	Region string
-	// Status is what GET status answers as JSON; it must hold no secret. Required.
+	// Operator answers. Required, unless Status and Scrub are given.
+	Operator Operator
+	// Status and Scrub are all there is without an Operator: what GET status answers, and what starts
+	// a scrub without blocking.
 	Status func() any
-	// Scrub starts a scrub, if none is running; it must not block. Required.
-	Scrub func()
+	Scrub  func()
 	// Now is time.Now but in tests.
 	Now func() time.Time
 	// Logger gets a line for each call that changes something.
@@ -33,8 +41,8 @@ type Config struct {
 }
 
 func (c *Config) validate() error {
-	if c.Credentials == nil || c.Status == nil || c.Scrub == nil {
-		return errors.New("admin: Config needs Credentials, Status and Scrub")
+	if c.Credentials == nil || c.Operator == nil && (c.Status == nil || c.Scrub == nil) {
+		return errors.New("admin: Config needs Credentials and an Operator")
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -49,7 +57,7 @@ func (c *Config) validate() error {
 type Server struct {
 	cfg      Config
 	verifier *sigv4.Verifier
-	routes   *http.ServeMux
+	calls    map[string]call // by method and path below Prefix
 }
 
 // New makes a Server.
@@ -57,13 +65,11 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, routes: http.NewServeMux()}
+	s := &Server{cfg: cfg}
 	s.verifier = sigv4.New(sigv4.Config{Lookup: cfg.Credentials, Regions: []string{cfg.Region}, Now: cfg.Now})
-	s.routes.HandleFunc("GET "+Prefix+"status", s.status)
-	s.routes.HandleFunc("POST "+Prefix+"scrub", s.scrub)
-	s.routes.HandleFunc(Prefix, func(w http.ResponseWriter, _ *http.Request) {
-		refuse(w, http.StatusNotFound, "NotFound", "There is GET status and POST scrub.")
-	})
+	if s.calls = alone(&cfg); cfg.Operator != nil {
+		s.calls = calls(cfg.Operator)
+	}
 	return s, nil
 }
 
@@ -85,19 +91,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case payload.DecodedLength != 0 || r.ContentLength != 0:
 		refuse(w, http.StatusBadRequest, "InvalidRequest", "No call of this API has a body.")
 		return
+	case len(r.URL.RawQuery) > maxQuery:
+		refuse(w, http.StatusBadRequest, "InvalidRequest", "The arguments are too long.")
+		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	s.routes.ServeHTTP(w, r)
-}
-
-func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	reply(w, http.StatusOK, s.cfg.Status())
-}
-
-func (s *Server) scrub(w http.ResponseWriter, r *http.Request) {
-	s.cfg.Logger.InfoContext(r.Context(), "a scrub was asked for", "peer", r.RemoteAddr)
-	s.cfg.Scrub()
-	reply(w, http.StatusAccepted, map[string]string{"scrub": "under way"})
+	s.serve(w, r, identity.AccessKey)
 }
 
 func refuse(w http.ResponseWriter, status int, code, message string) {

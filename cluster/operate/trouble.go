@@ -1,0 +1,88 @@
+package operate
+
+import (
+	"fmt"
+	"time"
+
+	"holdfast/cluster/upkeep"
+	"holdfast/meta/replica"
+	"holdfast/proto/metapb"
+)
+
+// groupTroubles is what a group has not that it should have.
+func (p *picture) groupTroubles(g *replica.GroupStatus) (all []string) {
+	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	if g.Leader.IsZero() {
+		say("no leader is known")
+	}
+	if g.Joint {
+		say("its members are being changed")
+	}
+	for i := range g.Members {
+		m := &g.Members[i]
+		where := "drive " + m.Drive.String()[:shortID]
+		if d := p.Drive(m.Drive); d != nil {
+			where = fmt.Sprintf("drive %s (%s:%s)", m.Drive.String()[:shortID], p.nodeName(d.Node), d.Status.Path)
+		}
+		switch {
+		case m.Lost:
+			say("the replica on %s is lost; it is rebuilt", where)
+		case !m.Voter:
+			say("a new replica on %s is catching up", where)
+		case !m.Active:
+			say("the replica on %s was not heard of lately", where)
+		}
+	}
+	for _, r := range g.Replicas {
+		if r.Failed != "" {
+			say("the replica on drive %s has stopped: %s", r.Drive.String()[:shortID], r.Failed)
+		}
+	}
+	return all
+}
+
+// troubles is what is not as it should be, for people, with what to do about it.
+func (o *Operator) troubles(p *picture, reports []report, s *Status) (all []string) {
+	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	for i := range reports {
+		if r := &reports[i]; r.err != nil {
+			why := "does not answer"
+			if r.node.Alive {
+				why = "did not answer in time"
+			}
+			say("node %s %s: start it, or look at its log and its network; its part in the figures is missing", p.nodeName(r.node.ID), why)
+		}
+	}
+	for i := range p.View.Drives {
+		d := &p.View.Drives[i]
+		name := fmt.Sprintf("drive %s (%s:%s)", d.ID.String()[:shortID], p.nodeName(d.Node), d.Status.Path)
+		n := p.node(d.Node)
+		switch {
+		case d.State == metapb.Drive_GONE && !d.Removed:
+			say("%s was given up; what it held is being rebuilt on others", name)
+		case !inUse(d):
+		case d.Status.Out && n != nil && n.Alive:
+			say("%s is out: %s. Look at the disk; replace it, or start the node again to try it", name, d.Status.Reason)
+		case !d.Alive:
+			say("%s is away since %s, and is given up after %s without it", name, d.Since.UTC().Format(time.DateTime), o.after(p.View.Settings))
+		case d.Status.ReadOnly:
+			say("%s is full: %s. Add drives, or delete objects", name, d.Status.Reason)
+		case p.Fate(d.ID) == upkeep.Leaves && p.View.Settings.GetRebalancePaused():
+			say("%s is to be emptied, but rebalancing is paused: `holdfast admin rebalance resume`", name)
+		}
+	}
+	for i := range s.Groups {
+		for _, t := range s.Groups[i].Trouble {
+			say("metadata group %d: %s", s.Groups[i].Number, t)
+		}
+	}
+	if n := s.Rebalance.WaitingShards; n > 0 {
+		say("%d shards should move and no drive takes them now: bring back or add drives", n)
+	}
+	if t := s.Redundancy.MayFail.Drives; t.Reads < 0 && len(p.View.Drives) > 0 {
+		say("too much is missing: some data may be unreadable until drives come back")
+	} else if t.Writes < 0 && len(p.View.Drives) > 0 {
+		say("too few drives take writes: %d are needed for scheme %s; bring back or add drives", writeQuorum(p.View.Scheme.K, p.View.Scheme.M), p.View.Scheme)
+	}
+	return all
+}
