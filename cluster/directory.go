@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,8 +52,9 @@ type DirectoryConfig struct {
 	// PollInterval is the time between questions to a node. Default 2 s; longer in clusters of
 	// more than a hundred nodes, see maxPollsPerSecond.
 	PollInterval time.Duration
-	// PollTimeout is how long a node may take for an answer. Default 1 s: twice that and the pause
-	// between make a node that hangs not alive within 3 s or so, if gossip was not faster.
+	// PollTimeout is how long a node may take for an answer, half of that if gossip calls it dead.
+	// Default 1 s: a node that hangs is not alive after half a second from the word of the gossip, and
+	// after 2.5 s of its own, when it failed to answer twice.
 	PollTimeout time.Duration
 	// Now is the clock; default time.Now.
 	Now    func() time.Time
@@ -62,6 +64,8 @@ type DirectoryConfig struct {
 const (
 	// pollAgain is the pause before a node that failed to answer is asked a second time.
 	pollAgain = 500 * time.Millisecond
+	// lostInterval is the time between questions to a node that answers neither them nor the gossip.
+	lostInterval = 10 * time.Second
 	// maxPolls is how many nodes are asked at the same time.
 	maxPolls = 32
 	// maxPollsPerSecond bounds what a large cluster spends on polling.
@@ -141,10 +145,12 @@ func NewDirectory(cfg DirectoryConfig, local ...node.Drive) (*Directory, error) 
 	return d, nil
 }
 
-// AddLocal takes in a drive that was opened later.
+// AddLocal takes in a drive that was opened later, in place of the one that had its ID before.
 func (d *Directory) AddLocal(drive node.Drive) {
+	name := drive.Status().ID
 	d.mu.Lock()
-	d.local = append(d.local[:len(d.local):len(d.local)], drive)
+	others := slices.DeleteFunc(slices.Clone(d.local), func(old node.Drive) bool { return old.Status().ID == name })
+	d.local = append(others, drive)
 	d.mu.Unlock()
 	d.cfg.Routes.Add(drive)
 	signal(d.wake)

@@ -14,6 +14,7 @@ import (
 	"holdfast/internal/kind"
 	"holdfast/meta"
 	"holdfast/meta/replica"
+	"holdfast/node"
 	"holdfast/node/drive"
 )
 
@@ -24,6 +25,10 @@ import (
 type healer struct {
 	s      *storage
 	scheme atomic.Pointer[erasure.Scheme] // nil until the system group has told it
+	// fleet is how all drives of the cluster are; serve takes a drive into service, in place of the one
+	// with its ID.
+	fleet  func() []node.Status
+	serve  func(*drive.Drive)
 	healed atomic.Int64
 
 	life   context.Context
@@ -51,6 +56,13 @@ const (
 func (h *healer) init(s *storage) {
 	h.s, h.busy, h.suspected = s, make(chan struct{}, 1), map[id.Drive]bool{}
 	h.life, h.cancel = context.WithCancel(context.Background())
+	h.serve = func(d *drive.Drive) { s.routes.Add(d) }
+	h.fleet = func() (all []node.Status) {
+		for _, d := range s.routes.All() {
+			all = append(all, d.Status())
+		}
+		return all
+	}
 }
 
 // start lets suspicions be looked at: the replicas run.
@@ -171,8 +183,8 @@ func (h *healer) spare(ctx context.Context, d id.Drive) error {
 		return errors.New("the cluster's scheme is not known yet")
 	}
 	others := 0
-	for _, other := range h.s.routes.All() {
-		if st := other.Status(); st.ID != d && !st.Out && !st.ReadOnly {
+	for _, st := range h.fleet() {
+		if st.ID != d && !st.Out && !st.ReadOnly {
 			others++
 		}
 	}
@@ -205,13 +217,13 @@ func (h *healer) reopen(ctx context.Context, old *drive.Drive, cause error) erro
 	if err != nil {
 		err = fmt.Errorf("%w; and it could not be opened again: %w", cause, err)
 		old.Fail(err)
-		s.routes.Add(old) // refuses everything, and tells why
+		h.serve(old) // refuses everything, and tells why
 		return err
 	}
 	s.mu.Lock()
 	s.drives[slices.Index(s.drives, old)] = fresh
 	s.mu.Unlock()
-	s.routes.Add(fresh)
+	h.serve(fresh)
 	h.healed.Add(1)
 	s.cfg.Logger.Info("a damaged drive was opened anew; its metadata replicas are rebuilt where they were lost", "drive", d, "path", path,
 		"took", time.Since(begin).Round(time.Millisecond).String())

@@ -193,6 +193,17 @@ func (n *network) leaderless(ctx context.Context) error {
 	return n.answered
 }
 
+// fleet is how all drives of the cluster are, as far as is known here.
+func (n *network) fleet() []node.Status {
+	var all []node.Status
+	for _, d := range n.directory.View().Drives {
+		st := d.Status
+		st.ID, st.Out = d.ID, st.Out || !d.Alive
+		all = append(all, st)
+	}
+	return all
+}
+
 // members are the drives with a replica of each group, wherever it is led.
 func (n *network) members(ctx context.Context) map[uint32][]id.Drive {
 	return upkeep.MembersOf(n.router.Status(ctx).Groups)

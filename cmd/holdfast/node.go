@@ -11,6 +11,7 @@ import (
 	"holdfast/erasure"
 	"holdfast/internal/kind"
 	nodeclient "holdfast/node/client"
+	"holdfast/node/drive"
 )
 
 // openNode is open for a node of a cluster: it finds the cluster, or forms it with the others, opens
@@ -33,6 +34,12 @@ func (s *server) openNode(ctx context.Context) error {
 	for _, d := range st.drives {
 		n.directory.AddLocal(d)
 	}
+	st.heal.serve = func(d *drive.Drive) {
+		st.routes.Add(d)
+		n.directory.AddLocal(d)
+	}
+	st.heal.fleet = n.fleet
+	st.heal.start()
 	if err := errors.Join(born.former.Settle(born.cluster), n.serve(st.routes, st.host, born.former.Register)); err != nil {
 		return errors.Join(err, st.close())
 	}

@@ -75,7 +75,9 @@ func openStorage(ctx context.Context, cfg *Config, from *origin) (_ *storage, er
 	for _, d := range s.drives {
 		s.routes.Add(d)
 	}
-	s.heal.start()
+	if from == nil {
+		s.heal.start()
+	}
 	return s, nil
 }
 
