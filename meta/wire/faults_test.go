@@ -176,6 +176,24 @@ func TestNoCommandTakesEffectTwice(t *testing.T) {
 	t.Logf("%d acknowledged, %d unknown, %d took effect", sure.Load(), unsure.Load(), count)
 }
 
+func TestCommandWhoseAnswerIsLostIsNotSentAgain(t *testing.T) {
+	c := newCluster(t, setup{storage: 3, fronts: 1, factor: 3, groups: 1})
+	front := c.nodes[3]
+	front.mustPut(1, "a", "before")
+	lead := c.leaderOf(1)
+	c.sever(lead, 3, true) // the leader is well, and heard by all but the front
+	start := time.Now()
+	err := front.put(1, "a", "after")
+	if took := time.Since(start); !kind.Is(err, kind.Unavailable) || took > 8*time.Second {
+		t.Errorf("%v after %v", err, took)
+	}
+	c.sever(lead, 3, false)
+	within(t, "get", func() error { _, err := front.get(1, "a"); return err })
+	front.wants(1, "a", "after")
+	front.wants(1, "#twice", "0")
+	front.wants(1, "#count", "2")
+}
+
 // waitHeard waits until a node follows or leads again.
 func (c *cluster) waitHeard(i int) {
 	c.t.Helper()
