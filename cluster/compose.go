@@ -90,10 +90,13 @@ func (s *state) nodeViews() []NodeView {
 			n.PeerAddress, n.S3Address = m.PeerAddress, m.S3Address
 		}
 		n.Alive = m.Alive
-		if p := s.nodes[m.ID]; p != nil && p.missed >= misses {
-			n.Alive = false
-		}
 		all[m.ID] = n
+	}
+	for name, p := range s.nodes { // a direct answer counts for more than gossip, and so does its absence
+		if n, ok := all[name]; ok && (p.silent || !p.at.IsZero()) {
+			n.Alive = !p.silent
+			all[name] = n
+		}
 	}
 	me := all[self.ID]
 	me.Local, me.Alive, me.PeerAddress, me.S3Address = true, true, self.PeerAddress, self.S3Address

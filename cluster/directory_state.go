@@ -31,17 +31,22 @@ type state struct {
 
 // polled is what is known of a storage node by asking it.
 type polled struct {
-	address string
-	busy    bool // a question is under way
-	missed  int  // answers in a row that did not come
-	drives  []node.Status
-	at      time.Time // of the last answer
+	address  string
+	gossiped bool // gossip calls it alive
+	busy     bool // a question is under way
+	doubted  bool // … and so is a hasty one: gossip has just called it dead
+	silent   bool // it failed to answer
+	gone     bool // it is not to be asked any more
+	drives   []node.Status
+	at       time.Time // of the last answer
+	next     time.Time // not before it is asked again
 }
 
 // answer is that of a node, or that there was none.
 type answer struct {
 	node    id.Node
 	address string
+	hasty   bool
 	drives  []node.Status
 	err     error
 }
@@ -51,9 +56,6 @@ type route struct {
 	address string
 	drive   RemoteDrive
 }
-
-// misses is how many questions a node may fail to answer before it is not alive.
-const misses = 2
 
 func (s *state) run(ctx context.Context, metadata Metadata) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -96,36 +98,80 @@ func (s *state) interval() time.Duration {
 	return max(s.d.cfg.PollInterval, time.Duration(len(s.nodes))*time.Second/maxPollsPerSecond)
 }
 
-// poll asks every storage node that gossip calls alive and that is not being asked.
+// poll asks every storage node that is not being asked, at once where gossip has just called one
+// dead: that alone is not believed, for it may be the gossip that does not come through.
 func (s *state) poll(ctx context.Context) {
-	alive := map[id.Node]bool{}
-	for _, m := range s.members {
-		if !m.Alive || !m.Storage || m.PeerAddress == "" || m.ID == s.d.cfg.Self.ID {
+	now := s.d.cfg.Now()
+	targets := s.targets()
+	for n, t := range targets {
+		p := s.nodes[n]
+		if p == nil {
+			p = &polled{silent: !t.gossiped}
+			s.nodes[n] = p
+		}
+		p.gone = false
+		if p.address != t.address {
+			p.address, p.next = t.address, now
+		}
+		switch lost := p.gossiped && !t.gossiped; {
+		case lost && !p.silent && !p.doubted:
+			p.doubted = true
+			s.ask(ctx, answer{node: n, address: p.address, hasty: true}, 1, s.d.cfg.PollTimeout/2)
+		case t.gossiped && !p.gossiped:
+			p.next = now
+		}
+		p.gossiped = t.gossiped
+		if p.busy || now.Before(p.next) {
 			continue
 		}
-		alive[m.ID] = true
-		p := s.nodes[m.ID]
-		if p == nil {
-			p = &polled{}
-			s.nodes[m.ID] = p
+		p.busy = true
+		tries := 2
+		if p.silent {
+			tries = 1
 		}
-		if p.address != m.PeerAddress {
-			p.address, p.missed = m.PeerAddress, 0
-		}
-		if !p.busy {
-			p.busy = true
-			s.ask(ctx, m.ID, p.address, p.missed > 0)
-		}
+		s.ask(ctx, answer{node: n, address: p.address}, tries, s.d.cfg.PollTimeout)
 	}
 	for n, p := range s.nodes {
-		if !alive[n] && !p.busy {
+		if _, ok := targets[n]; ok {
+			continue
+		}
+		if p.gone, p.silent = true, true; !p.busy && !p.doubted {
 			delete(s.nodes, n) // its drives' last statuses are in s.last
 		}
 	}
 }
 
-// ask asks a node on a goroutine of its own, twice unless it failed to answer before.
-func (s *state) ask(ctx context.Context, n id.Node, address string, again bool) {
+// target is a node to ask.
+type target struct {
+	address  string
+	gossiped bool
+}
+
+// targets are the storage nodes that gossip knows and those of the layout, but those that have just
+// left: they may still answer, and should not be counted on.
+func (s *state) targets() map[id.Node]target {
+	all := map[id.Node]target{}
+	if s.layout != nil {
+		for _, n := range s.layout.Nodes {
+			if name, err := id.FromBytes[id.Node](n.Id); err == nil && n.Storage && n.State != metapb.Node_GONE && n.PeerAddress != "" {
+				all[name] = target{address: n.PeerAddress}
+			}
+		}
+	}
+	for _, m := range s.members {
+		switch _, known := all[m.ID]; {
+		case m.Left && s.d.cfg.Now().Sub(m.Since) < lostInterval:
+			delete(all, m.ID)
+		case m.Storage && m.PeerAddress != "" && (known || m.Alive):
+			all[m.ID] = target{m.PeerAddress, m.Alive}
+		}
+	}
+	delete(all, s.d.cfg.Self.ID)
+	return all
+}
+
+// ask asks a node on a goroutine of its own, up to so many times.
+func (s *state) ask(ctx context.Context, a answer, tries int, timeout time.Duration) {
 	s.asking.Go(func() {
 		select {
 		case s.slots <- struct{}{}:
@@ -133,12 +179,11 @@ func (s *state) ask(ctx context.Context, n id.Node, address string, again bool) 
 			return
 		}
 		defer func() { <-s.slots }()
-		a := answer{node: n, address: address}
-		for try := 0; ; try++ {
-			inner, cancel := context.WithTimeout(ctx, s.d.cfg.PollTimeout)
-			a.drives, a.err = s.d.cfg.Ask(inner, address)
+		for try := 1; ; try++ {
+			inner, cancel := context.WithTimeout(ctx, timeout)
+			a.drives, a.err = s.d.cfg.Ask(inner, a.address)
 			cancel()
-			if a.err == nil || again || try+1 == misses {
+			if a.err == nil || try == tries {
 				break
 			}
 			select {
@@ -154,32 +199,41 @@ func (s *state) ask(ctx context.Context, n id.Node, address string, again bool) 
 	})
 }
 
-// take takes an answer in. A failure stands for as many as make a node not alive: it was asked often enough.
+// take takes an answer in.
 func (s *state) take(a answer) {
 	p := s.nodes[a.node]
 	if p == nil {
 		return
 	}
-	p.busy = false
-	if p.address != a.address { // it moved while it was asked
+	now := s.d.cfg.Now()
+	if a.hasty {
+		p.doubted = false
+	} else {
+		p.busy = false
+		// It is asked at every tick, but one that nobody hears of less often.
+		if p.next = now; a.err != nil && !p.gossiped {
+			p.next = now.Add(lostInterval)
+		}
+	}
+	if p.gone || p.address != a.address || a.err != nil && a.hasty && p.gossiped { // it moved or came back while it was asked
 		return
 	}
 	if a.err != nil {
-		if p.missed < misses {
+		if !p.silent {
 			s.d.cfg.Logger.Warn("a node does not answer", "node", a.node, "address", a.address, "error", a.err)
+			p.silent = true
+			s.publish()
 		}
-		p.missed = misses
-		s.publish()
 		return
 	}
-	if p.missed >= misses {
+	if p.silent && !p.at.IsZero() {
 		s.d.cfg.Logger.Info("a node answers again", "node", a.node, "address", a.address)
 	}
 	if len(a.drives) > maxDrivesOfNode {
 		a.drives = a.drives[:maxDrivesOfNode]
 	}
-	changed := p.missed > 0 || p.at.IsZero() || !sameDrives(p.drives, a.drives)
-	p.missed, p.drives, p.at = 0, a.drives, s.d.cfg.Now()
+	changed := p.silent || p.at.IsZero() || !sameDrives(p.drives, a.drives)
+	p.silent, p.drives, p.at = false, a.drives, now
 	for _, st := range a.drives {
 		s.last[st.ID] = st
 	}

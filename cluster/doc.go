@@ -14,7 +14,8 @@
 //  2. Only the layout says that a drive exists. Where it is, the node that has it says; the layout
 //     is believed where no node claims the drive.
 //  3. A drive is alive if its node is and says that it has the drive and that it is not out. A node
-//     is alive if gossip says so and it did not fail to answer twice in a row.
+//     is alive if it answers. Gossip has it asked at once: a death that gossip tells of is believed when
+//     one question fails, else two in a row must. A node that says that it goes is believed.
 //  4. Ways to drives do not wait for the layout: without them no group of a cluster that has just
 //     started could find a leader, and the layout is in one.
 package cluster

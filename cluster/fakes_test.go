@@ -36,11 +36,13 @@ func newGroup() *group { return &group{store: fsm.NewMapStore()} }
 func (g *group) Groups() uint32 { return 4 }
 
 func (g *group) Apply(_ context.Context, n uint32, cmd *metapb.Command) (*metapb.Result, error) {
+	g.mu.Lock()
 	if f := g.before; f != nil {
 		g.before = nil
+		g.mu.Unlock()
 		f(cmd)
+		g.mu.Lock()
 	}
-	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.index++
 	res, err := fsm.Apply(g.store, n, g.index, cmd)
@@ -62,6 +64,19 @@ func (g *group) Ask(_ context.Context, n uint32, q *metapb.Query) (*metapb.Answe
 		err = kind.New(kind.Kind(a.Kind), "%s", a.Message)
 	}
 	return a, err
+}
+
+// asks is how often it was asked.
+func (g *group) asks() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.asked
+}
+
+func (g *group) setDown(down bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.down = down
 }
 
 func (g *group) drive(t *testing.T, d id.Drive) *metapb.Drive {
@@ -129,6 +144,19 @@ func (v *village) kill(n id.Node) {
 		v.members[n] = m
 		v.homes[m.PeerAddress].silent = true
 	})
+}
+
+// asks is how often nodes were asked.
+func (v *village) asks() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.polls
+}
+
+func (v *village) told() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.nudges
 }
 
 // quietly changes what a node says without telling the gossip.

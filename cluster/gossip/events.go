@@ -36,7 +36,7 @@ func (g *Gossip) see(m *memberlist.Node, alive bool) {
 			g.say(m, n, alive)
 		}
 	}
-	s.Node, s.Alive, s.Address, s.left = n, alive, m.Address(), m.State == memberlist.StateLeft
+	s.Node, s.Alive, s.Address, s.Left = n, alive, m.Address(), !alive && m.State == memberlist.StateLeft
 	g.forget()
 	g.tell()
 }

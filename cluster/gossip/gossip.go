@@ -41,10 +41,7 @@ type Gossip struct {
 }
 
 // start is one start of a node's process.
-type start struct {
-	Member
-	left bool // it said that it goes
-}
+type start struct{ Member }
 
 // heardNudges is how many of the latest nudges are remembered, so that each is passed on once.
 const heardNudges = 64

@@ -96,7 +96,7 @@ func (g *Gossip) missing(seeds []string) map[string]bool {
 		add(s)
 	}
 	for _, s := range g.starts { // in no order: all have their turn
-		if !s.Alive && !s.left {
+		if !s.Alive && !s.Left {
 			add(s.Address)
 		}
 	}

@@ -26,6 +26,7 @@ type Member struct {
 	Node
 	Alive bool
 	Since time.Time // when Alive last changed
+	Left  bool      // not alive, because it said that it goes
 	// Address is host:port of its gossip.
 	Address string
 }
