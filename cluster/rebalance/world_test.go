@@ -139,12 +139,18 @@ func (w *world) fill(n, size int) {
 	}
 }
 
-func (w *world) read(ctx context.Context, key string) error {
+func (w *world) read(ctx context.Context, key string) error { return w.readLate(ctx, key, 0) }
+
+// readLate reads an object some time after it was looked up.
+func (w *world) readLate(ctx context.Context, key string, wait time.Duration) error {
 	r, err := w.engine.Get(ctx, object.GetRequest{Bucket: "b", Key: key})
 	if err != nil {
 		return err
 	}
 	defer r.Close()
+	if err := pause(ctx, wait); err != nil {
+		return err
+	}
 	var out bytes.Buffer
 	if _, err := r.WriteTo(ctx, &out); err != nil {
 		return err

@@ -316,6 +316,42 @@ func TestNodesShareTheWork(t *testing.T) {
 	w.census()
 }
 
+// TestADriveThatAnotherGroupNamesIsNotRetired: whoever leads the system group sees to the queues of a few
+// groups only, and asks all before it writes a drive off.
+func TestADriveThatAnotherGroupNamesIsNotRetired(t *testing.T) {
+	w := newWorld(t, 7)
+	l := w.withLayout()
+	for i := range 20 {
+		w.put(string(rune('A'+i)), bytes.Repeat([]byte{byte(i)}, 20_000))
+	}
+	name := w.drives[2].Status().ID
+	w.putDrive(name, metapb.Drive_GONE)
+	l.set(name, gone)
+	members := func(context.Context) map[uint32][]id.Drive {
+		return map[uint32][]id.Drive{0: {{1}}, 1: {{1}}, 2: {{1}}, 3: {{1}}}
+	}
+	w.repair.cfg.Groups, w.repair.cfg.Members = leading(0, 1), members
+	cfg := w.repair.cfg
+	cfg.Groups = leading(2, 3)
+	other, err := New(cfg)
+	must(t, err)
+	for range 3 {
+		w.repair.look(t.Context())
+		w.clock.pass(time.Hour)
+	}
+	if w.state(name) != metapb.Drive_GONE {
+		t.Fatal("retired while other groups name it")
+	}
+	for range 3 {
+		other.look(t.Context())
+	}
+	w.repair.look(t.Context())
+	if w.state(name) != metapb.Drive_RETIRED {
+		t.Fatalf("state %s", w.state(name))
+	}
+	w.readAll()
+}
+
 // TestScrubAndSweepWalkTheDrivesOfThisNodeAlone.
 func TestScrubAndSweepWalkTheDrivesOfThisNodeAlone(t *testing.T) {
 	w := newWorld(t, 6)
