@@ -13,8 +13,8 @@
 //
 // In the second case, if the command is there after all, the replica remembers its result (for the
 // newest few hundred entries) and Apply returns that. What remains is a command whose outcome
-// nobody can tell: the deadline passed first (kind.Timeout), or it is too long ago
-// (kind.Unavailable). Callers must treat both as "may have happened".
+// nobody can tell: the deadline passed first (kind.Timeout), it is too long ago, or the node that
+// had it died or fell silent before it said where in the log it stands (kind.Unavailable). Callers must treat both as "may have happened".
 //
 // Queries change nothing and are tried again until the deadline.
 package client
