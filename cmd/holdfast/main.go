@@ -50,6 +50,6 @@ Clients may bring their own key with each request (SSE-C): it is never stored.`,
 		DisableAutoGenTag: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newDev(), newServer(), newKey(), newSecret(), newVersion())
+	root.AddCommand(newDev(), newServer(), newAdmin(), newKey(), newSecret(), newVersion())
 	return root
 }
