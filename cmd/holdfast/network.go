@@ -46,6 +46,9 @@ type network struct {
 // stopPeers is how long calls of peers may take when the server stops: they go elsewhere.
 const stopPeers = 2 * time.Second
 
+// resignPatience is how long handing groups over may take: two elections would not take longer.
+const resignPatience = 3 * time.Second
+
 // newNetwork makes this node's certificate and listens for peers, but answers nothing yet.
 func newNetwork(cfg *Config, self id.Node, clusterOf func() id.Cluster, role rpc.Role, s3Address string) (_ *network, err error) {
 	n := &network{cfg: cfg, self: gossip.Node{ID: self, Name: cfg.Network.Name, Zone: cfg.Network.Zone, S3Address: s3Address, Storage: len(cfg.Data) > 0}}
@@ -221,6 +224,13 @@ func (n *network) sight() string {
 		}
 	}
 	return fmt.Sprintf("here: %s; away: %s", strings.Join(here, ", "), cmp.Or(strings.Join(away, ", "), "none known"))
+}
+
+// resign hands the groups that are led here over.
+func (n *network) resign(host *replica.Host) {
+	ctx, cancel := context.WithTimeout(context.Background(), resignPatience)
+	defer cancel()
+	host.Resign(ctx)
 }
 
 // leave tells the others that this node goes, before it is gone.

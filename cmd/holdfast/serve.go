@@ -121,11 +121,14 @@ func (s *server) stop() error {
 	if s.stopUpkeep != nil {
 		s.stopUpkeep()
 	}
+	c := s.running()
 	if s.network != nil {
+		if c != nil {
+			s.network.resign(c.storage.host)
+		}
 		s.network.leave()
-		s.network.stopServing()
 	}
-	if c := s.running(); c != nil {
+	if c != nil {
 		errs = append(errs, c.fanout.Close(), c.storage.close())
 	}
 	if s.network != nil {
