@@ -6,7 +6,7 @@ LINT := $(CACHE)/golangci-lint-$(LINT_VERSION)/golangci-lint
 
 # The packages with goroutines of their own; the race detector costs too much for all.
 RACE := ./node/... ./erasure/fanout/... ./meta/... ./object/... ./cluster/... ./api/s3/... ./cmd/... \
-        ./internal/telemetry/... ./internal/listen/...
+        ./internal/telemetry/... ./internal/listen/... ./internal/rpc/...
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 

@@ -177,7 +177,6 @@ func (p *Pool) dial(address string) (*link, error) {
 		grpc.WithStaticConnWindowSize(connWindow),
 		grpc.WithWriteBufferSize(ioBuffer),
 		grpc.WithReadBufferSize(ioBuffer),
-		grpc.WithSharedWriteBuffer(true),
 		grpc.WithMaxHeaderListSize(maxHeaders),
 		grpc.WithIdleTimeout(p.cfg.Idle),
 		grpc.WithDisableRetry(),

@@ -48,7 +48,6 @@ func NewServer(identity *Identity, cfg ServerConfig) (*Server, error) {
 		grpc.StaticConnWindowSize(connWindow),
 		grpc.WriteBufferSize(ioBuffer),
 		grpc.ReadBufferSize(ioBuffer),
-		grpc.SharedWriteBuffer(true),
 		grpc.ConnectionTimeout(2*handshakeTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingAfter / 2, PermitWithoutStream: true}),

@@ -15,6 +15,8 @@ type Proxy struct {
 	flow  sync.Cond
 	seen  bytes.Buffer
 	moved int64
+	taken int // connections so far
+	open  int // directions that pass
 	conns []net.Conn
 	held  bool
 	over  bool
@@ -64,6 +66,8 @@ func (p *Proxy) keep(conns ...net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conns = append(p.conns, conns...)
+	p.taken++
+	p.open += 2
 	if p.over {
 		for _, c := range conns {
 			c.Close()
@@ -73,8 +77,13 @@ func (p *Proxy) keep(conns ...net.Conn) bool {
 }
 
 func (p *Proxy) pass(from, to net.Conn) {
-	defer from.Close()
-	defer to.Close()
+	defer func() {
+		from.Close()
+		to.Close()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.open--
+	}()
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
@@ -117,6 +126,20 @@ func (p *Proxy) Seen() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return bytes.Clone(p.seen.Bytes())
+}
+
+// Accepted is how many connections there have been.
+func (p *Proxy) Accepted() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.taken
+}
+
+// Open is how many connections there are.
+func (p *Proxy) Open() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return (p.open + 1) / 2
 }
 
 // Moved is how many bytes passed.
