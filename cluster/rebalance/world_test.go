@@ -270,11 +270,11 @@ func (w *world) start(cfg Config) (b *Rebalancer, stop func()) {
 // until waits for something, for an hour of fake time at most.
 func (w *world) until(what string, is func() bool) {
 	w.t.Helper()
-	for range 36_000 {
+	for range 3600 {
 		if is() {
 			return
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(time.Second)
 	}
 	w.t.Fatalf("an hour was not enough: %s", what)
 }
