@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,7 +58,7 @@ func flipRounds(ctx context.Context, r *run) error {
 // scrub starts a scrub and waits for its end and for the repairs that it asked for.
 func (r *run) scrub(ctx context.Context) error {
 	before := r.srv.metric("holdfast_scrubs_total")
-	if err := r.srv.post(ctx, "/-/admin/v1/scrub"); err != nil {
+	if _, err := call(ctx, r.srv.http, http.MethodPost, r.srv.address, "scrub"); err != nil {
 		return err
 	}
 	if err := r.srv.await(ctx, "scrubbed", readyTimeout, func() bool { return r.srv.metric("holdfast_scrubs_total") > before }); err != nil {

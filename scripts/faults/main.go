@@ -53,10 +53,18 @@ func main() {
 
 func mainErr() error {
 	var o options
-	if len(os.Args) < 2 || kinds[os.Args[1]] == nil {
-		return fmt.Errorf("say which fault: kill, drives or flip (and --help for its flags)")
+	name := ""
+	if len(os.Args) > 1 {
+		name = os.Args[1]
 	}
-	name := os.Args[1]
+	switch {
+	case name == "cluster":
+		return clusterMain(os.Args[2:])
+	case name == "census":
+		return censusMain(os.Args[2:])
+	case kinds[name] == nil:
+		return fmt.Errorf("say what: kill, drives, flip, cluster or census (and --help for its flags)")
+	}
 	fs := flag.NewFlagSet(name, flag.ExitOnError)
 	fs.IntVar(&o.rounds, "rounds", 10, "how often the fault strikes")
 	fs.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "repeats a run's choices")

@@ -19,7 +19,6 @@ import (
 	"syscall"
 	"time"
 
-	"holdfast/api/sigv4"
 	"holdfast/scripts/faults/load"
 )
 
@@ -174,25 +173,6 @@ func (s *server) metric(name string) float64 {
 		return -1
 	}
 	return sum
-}
-
-// post calls the admin API.
-func (s *server) post(ctx context.Context, path string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+s.address+path, http.NoBody)
-	if err != nil {
-		return err
-	}
-	const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-	sigv4.Sign(req, sigv4.Credentials{AccessKey: accessKey, SecretKey: secretKey}, "us-east-1", "s3", time.Now(), emptySHA256)
-	resp, err := s.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode >= 300 {
-		return fmt.Errorf("%s answered %s", path, resp.Status)
-	}
-	return nil
 }
 
 // whole waits until the server says that everything has full redundancy.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -36,6 +37,8 @@ type Load struct {
 	stats  *stats
 	states []*writer
 
+	reading atomic.Bool  // writers read only
+	sdks    atomic.Int64 // clients so far: each has keys of its own
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 }
@@ -54,14 +57,17 @@ func New(ctx context.Context, cfg Config) (*Load, error) {
 	for n := range writers {
 		l.states = append(l.states, newWriter(l, n, n >= cfg.Writers))
 	}
-	made := l.operate(ctx, "make bucket", rand.New(rand.NewPCG(cfg.Seed, 0)), nil, func(ctx context.Context, c *minio.Core) error {
-		err := c.MakeBucket(ctx, cfg.Bucket, minio.MakeBucketOptions{})
+	return l, l.makeBucket(ctx, cfg.Bucket)
+}
+
+func (l *Load) makeBucket(ctx context.Context, name string) error {
+	return l.operate(ctx, "make bucket", rand.New(rand.NewPCG(l.cfg.Seed, 0)), nil, func(ctx context.Context, c *minio.Core) error {
+		err := c.MakeBucket(ctx, name, minio.MakeBucketOptions{})
 		if err != nil && minio.ToErrorResponse(err).Code == "BucketAlreadyOwnedByYou" {
 			return nil // an attempt without an answer had made it
 		}
 		return err
-	})
-	return l, made.err
+	}).err
 }
 
 // Ledger is what was written.
@@ -81,6 +87,9 @@ func (l *Load) Start(ctx context.Context) {
 		})
 	}
 }
+
+// ReadOnly has the writers read only, or write again.
+func (l *Load) ReadOnly(only bool) { l.reading.Store(only) }
 
 // Stop lets every writer end what it does, and waits for that: a request is not broken off.
 func (l *Load) Stop() {

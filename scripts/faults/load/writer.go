@@ -52,7 +52,11 @@ func (w *writer) next(ctx context.Context) {
 }
 
 func (w *writer) act(ctx context.Context, through *Front) {
-	switch n := w.rand.IntN(100); {
+	n := w.rand.IntN(100)
+	if w.l.reading.Load() {
+		n = []int{0, 90}[n/90] // a get, or now and then a listing
+	}
+	switch {
 	case n < 34:
 		w.get(ctx, through)
 	case n < 68:

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"holdfast/scripts/faults/load"
+	"holdfast/scripts/faults/netns"
+)
+
+// fleet is all nodes of a cluster.
+type fleet struct {
+	net         *netns.Net
+	dir, binary string
+	secretFile  string
+	token       string
+	tokenFile   string
+	seeds       []string
+	expect      int
+	drivesEach  int
+	repairAfter time.Duration
+	fronts      *load.Fronts
+	members     []*member // those with drives
+	bystanders  []*member // those without
+}
+
+// newFleet prepares a cluster of nodes with drives and one without.
+func newFleet(ctx context.Context, o clusterOptions, dir string) (*fleet, error) {
+	f := &fleet{dir: dir, binary: o.binary, drivesEach: o.drives, repairAfter: o.repairAfter}
+	var err error
+	if f.net, err = netns.New(ctx); err != nil {
+		return nil, err
+	}
+	if err := f.secrets(ctx); err != nil {
+		return nil, err
+	}
+	for n := range o.nodes {
+		m, err := f.host(ctx, fmt.Sprintf("n%d", n+1), o.drives)
+		if err != nil {
+			return nil, err
+		}
+		f.seeds = append(f.seeds, m.host.IP)
+		f.members = append(f.members, m)
+	}
+	f.expect = o.nodes
+	m, err := f.host(ctx, "f1", 0)
+	f.bystanders = append(f.bystanders, m)
+	return f, err
+}
+
+// secrets makes the cluster's secret and the token for metrics.
+func (f *fleet) secrets(ctx context.Context) error {
+	secret, err := exec.CommandContext(ctx, f.binary, "secret", "new").Output()
+	if err != nil {
+		return fmt.Errorf("make a cluster secret: %w", err)
+	}
+	random := make([]byte, 20)
+	_, _ = rand.Read(random) // never fails
+	f.token = hex.EncodeToString(random)
+	f.secretFile, f.tokenFile = filepath.Join(f.dir, "cluster.secret"), filepath.Join(f.dir, "metrics.token")
+	return errors.Join(os.WriteFile(f.secretFile, secret, 0o600), os.WriteFile(f.tokenFile, []byte(f.token+"\n"), 0o600))
+}
+
+// host makes a node that does not run yet.
+func (f *fleet) host(ctx context.Context, name string, drives int) (*member, error) {
+	h, err := f.net.Add(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	m := &member{f: f, host: h, dir: filepath.Join(f.dir, name)}
+	for d := range drives {
+		m.drives = append(m.drives, filepath.Join(m.dir, fmt.Sprintf("d%d", d+1)))
+	}
+	return m, os.MkdirAll(m.dir, 0o700)
+}
+
+// form starts all nodes at once and waits until the cluster takes requests.
+func (f *fleet) form(ctx context.Context) error {
+	for _, m := range f.all() {
+		if err := m.launch(); err != nil {
+			return err
+		}
+	}
+	roots, err := f.roots(ctx)
+	if err != nil {
+		return err
+	}
+	f.fronts = load.NewFronts(load.Access{User: accessKey, Password: secretKey, Roots: roots})
+	for _, m := range f.all() {
+		if m.front, err = f.fronts.Add(m.host.Name, m.address()); err != nil {
+			return err
+		}
+		m.tell(load.Gone)
+	}
+	return f.each(func(m *member) error { return m.ready(ctx) })
+}
+
+// roots are what clients trust: the same from every node, for it comes of the cluster's secret.
+func (f *fleet) roots(ctx context.Context) (*x509.CertPool, error) {
+	pool, m := x509.NewCertPool(), f.members[0]
+	err := m.await(ctx, "given a certificate", startTimeout, func() bool {
+		pem, err := os.ReadFile(filepath.Join(m.dir, "certs", "ca.pem"))
+		return err == nil && pool.AppendCertsFromPEM(pem)
+	})
+	return pool, err
+}
+
+// all are the nodes with and without drives.
+func (f *fleet) all() []*member { return append(append([]*member{}, f.members...), f.bystanders...) }
+
+// each does something with all nodes at once.
+func (f *fleet) each(do func(*member) error) error {
+	all := f.all()
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, m := range all {
+		wg.Go(func() { errs[i] = do(m) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// join adds a node with drives to the running cluster.
+func (f *fleet) join(ctx context.Context, name string) (*member, error) {
+	m, err := f.host(ctx, name, f.drivesEach)
+	if err != nil {
+		return nil, err
+	}
+	if m.front, err = f.fronts.Add(name, m.address()); err != nil {
+		return nil, err
+	}
+	f.members = append(f.members, m)
+	return m, m.start(ctx)
+}
+
+// remove forgets a node that was stopped for good.
+func (f *fleet) remove(gone *member) {
+	var left []*member
+	for _, m := range f.members {
+		if m != gone {
+			left = append(left, m)
+		}
+	}
+	f.members = left
+}
+
+// drives are the directories of all drives.
+func (f *fleet) drives() (all []string) {
+	for _, m := range f.members {
+		all = append(all, m.drives...)
+	}
+	return all
+}
+
+// whole waits until every node says that what it looks after has full redundancy, twice in a row: what a
+// node does not lead, another does, and that may change between two questions.
+func (f *fleet) whole(ctx context.Context, limit time.Duration) error {
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for rounds := 0; ; {
+		why := f.unwhole()
+		if rounds++; why != "" {
+			rounds = 0
+		}
+		if rounds == 2 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-deadline.C:
+			return fmt.Errorf("no full redundancy after %s: %s", limit, why)
+		case <-tick.C:
+		}
+	}
+}
+
+func (f *fleet) unwhole() string {
+	var mu sync.Mutex
+	why := ""
+	_ = f.each(func(m *member) error {
+		code, body := m.fetch("/-/metrics")
+		if v := metricOf(body, "holdfast_full_redundancy"); v != 1 && len(m.drives) > 0 {
+			mu.Lock()
+			defer mu.Unlock()
+			status, err := call(context.Background(), m.front.HTTP(), http.MethodGet, m.address(), "status")
+			why = fmt.Sprintf("%s answers %d, holdfast_full_redundancy %v: %s %v", m.host.Name, code, v, status, err)
+		}
+		return nil
+	})
+	return why
+}
+
+// cut separates a node from the others: what it sends, what it is sent, or both. Clients reach it still.
+func (f *fleet) cut(ctx context.Context, m *member, sends, receives bool) error {
+	m.tell(load.Cut)
+	for _, other := range f.all() {
+		if other == m {
+			continue
+		}
+		if sends {
+			if err := f.net.Cut(ctx, m.host, other.host); err != nil {
+				return err
+			}
+		}
+		if receives {
+			if err := f.net.Cut(ctx, other.host, m.host); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// heal ends all cuts.
+func (f *fleet) heal(ctx context.Context) error {
+	return f.each(func(m *member) error { return f.net.Heal(ctx, m.host) })
+}
+
+// end stops everything, however it stands.
+func (f *fleet) end() {
+	_ = f.each(func(m *member) error {
+		if m.done != nil {
+			if m.running() {
+				_ = m.cmd.Process.Kill() // a process that is paused too
+			}
+			<-m.done
+		}
+		return nil
+	})
+}
+
+// drain has the cluster empty a node, and waits for that.
+func (f *fleet) drain(ctx context.Context, m *member) error {
+	return errors.New("not yet")
+}
