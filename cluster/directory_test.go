@@ -257,6 +257,7 @@ func TestDrainingTakesNoShards(t *testing.T) {
 		pass(1100 * time.Millisecond)
 		p := Placer{Directory: r.Directory}
 		for _, out := range []bool{false, true, false} { // what a local drive says of itself does not undo it
+			pass(5 * time.Second)
 			mine.set(func(s *node.Status) { s.Out = out })
 			if chosen, _ := p.Place(id.Data{1}, 2); chosen[0] != driveID("drive-d") || chosen[1] != (id.Drive{}) {
 				t.Fatalf("placed on %v", chosen)
@@ -334,6 +335,20 @@ func TestWaysNeedNoLayout(t *testing.T) {
 		synctest.Wait()
 		if len(r.View().Nodes) != 2 { // what the layout does not name is there while it is alive
 			t.Fatalf("%+v", r.View().Nodes)
+		}
+	})
+}
+
+// TestOneProcessAsksNobody, though its layout knows other nodes.
+func TestOneProcessAsksNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := fourNodes(t)
+		r.stop()
+		alone := newRig(t, aNode("a", "z-a"), nil, r.group, r.locals()...)
+		defer alone.stop()
+		pass(10 * time.Second)
+		if d := alone.found(t, "drive-b"); d.Alive || !alone.found(t, "drive-a").Alive {
+			t.Fatalf("%+v", d)
 		}
 	})
 }

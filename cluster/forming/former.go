@@ -29,7 +29,6 @@ type Former struct {
 	notBefore time.Time                        // the next plan of this node
 	settling  string                           // who was in sight at the last round
 	said      time.Time
-	saidPlan  string
 }
 
 // sight is what a node said last.

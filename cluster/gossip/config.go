@@ -63,7 +63,7 @@ const (
 	// intervals, else the detection time would be gone.
 	maxAwareness = 2
 	// gossipInterval is the time between packets of news; gossipNodes get one each time.
-	gossipInterval = 200 * time.Millisecond
+	gossipInterval = 100 * time.Millisecond
 	gossipNodes    = 3
 	// toTheDead is how long after its death a node still gets news, so that it hears of its death and
 	// objects: one that was paused is back without a join.

@@ -55,6 +55,9 @@ func (l *logLines) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	level := slog.LevelDebug
+	if _, rest, ok := strings.Cut(line, " ["); ok { // behind the date
+		line = "[" + rest
+	}
 	mark, text, _ := strings.Cut(line, " ")
 	if mark == "[ERR]" || mark == "[ERROR]" || mark == "[WARN]" {
 		level = slog.LevelWarn
