@@ -25,9 +25,13 @@ type bucketRecord struct {
 type bucketCache struct {
 	mu sync.RWMutex
 	m  map[string]bucketRecord
+	// gone is when buckets were forgotten: an answer that was asked for before that is not kept.
+	gone map[string]time.Time
 }
 
-func newBucketCache() bucketCache { return bucketCache{m: map[string]bucketRecord{}} }
+func newBucketCache() bucketCache {
+	return bucketCache{m: map[string]bucketRecord{}, gone: map[string]time.Time{}}
+}
 
 func (c *bucketCache) get(name string) (bucketRecord, bool) {
 	c.mu.RLock()
@@ -39,17 +43,29 @@ func (c *bucketCache) get(name string) (bucketRecord, bool) {
 func (c *bucketCache) put(b bucketRecord) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !b.seen.After(c.gone[b.Name]) {
+		return
+	}
 	if len(c.m) >= maxCachedBuckets {
 		clear(c.m)
 	}
 	c.m[b.Name] = b
 }
 
-func (c *bucketCache) forget(name string) {
+// forget drops a bucket's record, and what is on its way as now.
+func (c *bucketCache) forget(name string, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.m, name)
+	if len(c.gone) >= maxCachedBuckets { // those asked for long ago have their answers
+		clear(c.gone)
+		clear(c.m)
+	}
+	c.gone[name] = now
 }
+
+// ForgetBucket has the next request look for the bucket anew: another front has deleted it.
+func (e *Engine) ForgetBucket(name string) { e.buckets.forget(name, e.cfg.Now()) }
 
 func bucketOf(b *metapb.Bucket, now time.Time) (bucketRecord, error) {
 	incarnation, err := id.FromBytes[id.Bucket](b.Id)
@@ -107,7 +123,7 @@ func (e *Engine) CreateBucket(ctx context.Context, name, owner, region string) e
 	if kind.Is(err, kind.BucketExists) && res != nil && res.Bucket != nil && res.Bucket.Owner == owner {
 		return kind.New(kind.BucketOwnedByYou, "Your previous request to create the named bucket succeeded and you already own it.")
 	}
-	e.buckets.forget(name)
+	e.ForgetBucket(name)
 	return err
 }
 
@@ -151,7 +167,7 @@ func (e *Engine) DeleteBucket(ctx context.Context, name string) error {
 	if err := e.mark(ctx, name, metapb.Bucket_DELETING); err != nil {
 		return err
 	}
-	defer e.buckets.forget(name)
+	defer e.ForgetBucket(name)
 	closeErr := e.closeBucket(ctx, pb.Id, true)
 	if closeErr == nil {
 		// All groups are closed and empty: there is no way back, so unfinished uploads go now.
@@ -160,7 +176,10 @@ func (e *Engine) DeleteBucket(ctx context.Context, name string) error {
 		}
 		_, err := e.system(ctx, &metapb.Command{NowMs: e.cfg.Now().UnixMilli(),
 			Op: &metapb.Command_DeleteBucket{DeleteBucket: &metapb.DeleteBucket{Name: name, Id: pb.Id}}})
-		return err
+		if err != nil || e.cfg.BucketGone == nil {
+			return err
+		}
+		return e.cfg.BucketGone(ctx, name)
 	}
 	// Open again even if the client has gone: a bucket left closed would refuse its writers.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reopenTimeout)

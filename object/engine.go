@@ -21,6 +21,9 @@ import (
 // values stay in Badger's tables 8 KiB is where a record beats six shards and a record.
 const DefaultInlineLimit = 8 << 10
 
+// DefaultBucketCacheAge is how long a front believes a bucket's record that nobody told it to forget.
+const DefaultBucketCacheAge = 2 * time.Second
+
 // Metadata is what the engine needs of the metadata groups.
 type Metadata interface {
 	Apply(ctx context.Context, group uint32, cmd *metapb.Command) (*metapb.Result, error)
@@ -52,8 +55,11 @@ type Config struct {
 	Scheme erasure.Scheme
 	// InlineLimit in bytes of (cipher)text; 0 means DefaultInlineLimit, negative none.
 	InlineLimit int
-	// BucketCacheAge bounds how long a bucket's record is believed; 0 means 2 s.
+	// BucketCacheAge bounds how long a bucket's record is believed; 0 means
+	// DefaultBucketCacheAge.
 	BucketCacheAge time.Duration
+	// BucketGone returns when no other front believes in a bucket that was deleted here. May be nil.
+	BucketGone func(ctx context.Context, name string) error
 	// Rand is crypto/rand.Reader, guarded against repeating itself, but in tests.
 	Rand io.Reader
 	// Now is time.Now but in tests.
@@ -72,7 +78,7 @@ func (c *Config) validate() error {
 		c.InlineLimit = DefaultInlineLimit
 	}
 	if c.BucketCacheAge == 0 {
-		c.BucketCacheAge = 2 * time.Second
+		c.BucketCacheAge = DefaultBucketCacheAge
 	}
 	if c.Rand == nil {
 		c.Rand = seal.Guard(rand.Reader)
@@ -139,7 +145,7 @@ func (e *Engine) commit(ctx context.Context, t target, cmd *metapb.Command) (*me
 		if !kind.Is(err, kind.NoSuchBucket) {
 			return res, err
 		}
-		e.buckets.forget(t.name)
+		e.ForgetBucket(t.name)
 		b, lookupErr := e.lookup(ctx, t.name)
 		switch {
 		case lookupErr != nil:

@@ -13,6 +13,7 @@ import (
 
 	"holdfast/cluster"
 	"holdfast/cluster/gossip"
+	"holdfast/cluster/notice"
 	"holdfast/cluster/upkeep"
 	"holdfast/internal/id"
 	"holdfast/internal/rpc"
@@ -36,6 +37,7 @@ type network struct {
 	directory *cluster.Directory
 	transport *wire.Transport
 	router    *wire.Router
+	notices   *notice.Board
 	stopWatch func()
 
 	asking   sync.Mutex
@@ -117,7 +119,7 @@ func (n *network) remote(address string, drive id.Drive) cluster.RemoteDrive {
 
 // serve answers peers: with local drives, and for the groups that have replicas on them. more adds
 // further services.
-func (n *network) serve(local *nodeclient.Drives, host *replica.Host, more func(*rpc.Server) error) error {
+func (n *network) serve(local *nodeclient.Drives, host *replica.Host, more ...func(*rpc.Server) error) error {
 	drives, err := nodeserver.New(nodeserver.Config{Node: n.self.ID, Drives: local, Logger: n.cfg.Logger})
 	if err != nil {
 		return err
@@ -130,7 +132,11 @@ func (n *network) serve(local *nodeclient.Drives, host *replica.Host, more func(
 		return err
 	}
 	return n.answer(func(r *rpc.Server) error {
-		return errors.Join(drives.Register(r), groups.Register(r), more(r))
+		err := errors.Join(drives.Register(r), groups.Register(r))
+		for _, register := range more {
+			err = errors.Join(err, register(r))
+		}
+		return err
 	})
 }
 

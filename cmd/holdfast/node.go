@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"holdfast/cluster"
+	"holdfast/cluster/notice"
 	"holdfast/cluster/rebalance"
 	"holdfast/erasure"
 	"holdfast/internal/kind"
 	nodeclient "holdfast/node/client"
 	"holdfast/node/drive"
+	"holdfast/object"
 )
 
 // openNode is open for a node of a cluster: it finds the cluster, or forms it with the others, opens
@@ -40,7 +42,10 @@ func (s *server) openNode(ctx context.Context) error {
 	}
 	st.heal.fleet = n.fleet
 	st.heal.start()
-	if err := errors.Join(born.former.Settle(born.cluster), n.serve(st.routes, st.host, born.former.Register)); err != nil {
+	if n.notices, err = notice.New(notice.Config{Dialer: n.pool, View: n.directory.View, Forget: s.forgetBucket, Believed: object.DefaultBucketCacheAge}); err != nil {
+		return errors.Join(err, st.close())
+	}
+	if err := errors.Join(born.former.Settle(born.cluster), n.serve(st.routes, st.host, born.former.Register, n.notices.Register)); err != nil {
 		return errors.Join(err, st.close())
 	}
 	s.first = born.scheme

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"holdfast/api/admin"
@@ -46,6 +47,7 @@ type server struct {
 	network    *network       // nil where there is one process
 	first      erasure.Scheme // of a cluster that is formed now
 	address    string         // that is listened on
+	engine     atomic.Pointer[object.Engine]
 	stopUpkeep func()
 
 	mu   sync.Mutex
@@ -282,12 +284,15 @@ func inBackground(run ...func(context.Context)) (stop func()) {
 
 func (s *server) startEngine(scheme erasure.Scheme) error {
 	c := s.core
-	engine, err := object.New(object.Config{
-		Metadata: c.meta, Shards: c.fanout, Placer: c.placer, Scheme: scheme, Logger: s.cfg.Logger,
-	})
+	config := object.Config{Metadata: c.meta, Shards: c.fanout, Placer: c.placer, Scheme: scheme, Logger: s.cfg.Logger}
+	if s.network != nil {
+		config.BucketGone = s.network.notices.BucketGone
+	}
+	engine, err := object.New(config)
 	if err != nil {
 		return err
 	}
+	s.engine.Store(engine)
 	owner, err := s.cfg.Secret.Derive("owner", 32) // stable, the same on every node, and tells nothing
 	if err != nil {
 		return err
@@ -307,6 +312,13 @@ func (s *server) startEngine(scheme erasure.Scheme) error {
 	}
 	s.front.start(api, operators)
 	return nil
+}
+
+// forgetBucket is called when another node has deleted a bucket.
+func (s *server) forgetBucket(name string) {
+	if e := s.engine.Load(); e != nil {
+		e.ForgetBucket(name)
+	}
 }
 
 // credentials is sigv4.Lookup: there is one user so far.

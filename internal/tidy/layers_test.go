@@ -17,7 +17,7 @@ func layers() [][]string {
 		{"api/s3", "api/admin"},
 		{"api/sigv4", "api/policy"},
 		{"object"},
-		{"cluster/operate"},
+		{"cluster/operate", "cluster/notice"},
 		{"cluster/repair", "cluster/rebalance", "cluster/layout", "cluster/membership"},
 		{"cluster/upkeep"},
 		{"cluster"},
