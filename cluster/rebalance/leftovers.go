@@ -138,15 +138,11 @@ func (b *Rebalancer) clearGroup(ctx context.Context, group uint32, list []leftov
 			return err
 		}
 	}
-	if b.cfg.Now().Sub(asked) > staleAnswer {
+	if b.cfg.Now().Sub(asked) > upkeep.StaleAnswer {
 		return kind.New(kind.Timeout, "rebalance: the answer of group %d is too old to delete by", group)
 	}
 	return upkeep.DeleteShards(ctx, b.cfg.Drives, shards)
 }
-
-// staleAnswer is how old the group's word may be when shards are deleted by it: a process may have been
-// paused in between.
-const staleAnswer = 10 * time.Second
 
 type verdict uint8
 

@@ -265,7 +265,24 @@ func TestOrphanIsDeletedOnlyWhenAskedTwice(t *testing.T) {
 		t.Fatal("a shard was deleted although its group did not answer")
 	}
 	w.meta.Silence(nil)
+	w.repair.cfg.Metadata = slow{w.meta, w.clock} // the process was paused after the answer
+	w.repair.sweep(t.Context(), suspects)
+	if len(w.shards(w.drives[3])) != sharded+1 {
+		t.Fatal("a shard was deleted by an answer of long ago")
+	}
+	w.repair.cfg.Metadata = w.meta
 	w.repair.sweep(t.Context(), suspects)
 	w.census()
 	w.readAll()
+}
+
+// slow answers take a minute.
+type slow struct {
+	upkeep.Metadata
+	clock *clock
+}
+
+func (s slow) Ask(ctx context.Context, group uint32, q *metapb.Query) (*metapb.Answer, error) {
+	defer s.clock.pass(time.Minute)
+	return s.Metadata.Ask(ctx, group, q)
 }

@@ -7,6 +7,7 @@ import (
 
 	"holdfast/cluster/upkeep"
 	"holdfast/internal/id"
+	"holdfast/internal/kind"
 	"holdfast/node"
 	"holdfast/proto/metapb"
 )
@@ -84,6 +85,7 @@ func (r *Repairer) question(ctx context.Context, drive node.Drive, d id.Drive, g
 	for i := range shards {
 		ids[i] = shards[i].Data[:]
 	}
+	asked := r.cfg.Now()
 	a, err := r.cfg.Metadata.Ask(ctx, group, &metapb.Query{Op: &metapb.Query_GetData{GetData: &metapb.GetData{DataIds: ids}}})
 	if err != nil {
 		return err
@@ -110,6 +112,9 @@ func (r *Repairer) question(ctx context.Context, drive node.Drive, d id.Drive, g
 	}
 	if len(orphans) == 0 {
 		return nil
+	}
+	if r.cfg.Now().Sub(asked) > upkeep.StaleAnswer {
+		return kind.New(kind.Timeout, "repair: the answer of group %d is too old to delete by", group)
 	}
 	if err := drive.Delete(ctx, orphans); err != nil {
 		return err

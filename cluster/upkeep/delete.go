@@ -5,10 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"holdfast/internal/id"
 	"holdfast/node"
 )
+
+// StaleAnswer is how old a group's word may be when a shard is deleted by it: the process may have been
+// paused since, and the record may name the shard by now.
+const StaleAnswer = 10 * time.Second
 
 // Ways leads to drives.
 type Ways interface {
