@@ -67,23 +67,23 @@ func (s *server) enter(ctx context.Context) (*birth, error) {
 	}); err != nil {
 		return nil, err
 	}
-	b.cluster = p.cluster
-	if p.cluster.IsZero() {
-		if err := b.form(ctx, n); err != nil {
-			return nil, err
-		}
+	if err := b.form(ctx, n, p.cluster.IsZero()); err != nil {
+		return nil, err
 	}
 	belongs.Store(&b.cluster)
 	return b, n.identity.SetRole(role)
 }
 
-// form answers nothing but greetings until the cluster is there.
-func (b *birth) form(ctx context.Context, n *network) error {
-	if err := n.answer(b.former.Register); err != nil {
-		return err
+// form finds out what the cluster is. While there is none, this node answers nothing but greetings. One
+// that was interrupted while it formatted its drives goes on with the plan.
+func (b *birth) form(ctx context.Context, n *network, none bool) error {
+	if none {
+		if err := n.answer(b.former.Register); err != nil {
+			return err
+		}
+		defer n.stopServing()
 	}
 	result, err := b.former.Run(ctx)
-	n.stopServing()
 	if err != nil {
 		return err
 	}

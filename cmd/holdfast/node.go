@@ -100,7 +100,7 @@ func (s *server) joinNode(ctx context.Context) error {
 	s.mu.Lock()
 	c.rebalance = b
 	s.mu.Unlock()
-	s.stopUpkeep = inBackground(r.Run, b.Run, func(ctx context.Context) { n.suspect(ctx, c.storage.host) })
+	s.stopUpkeep = inBackground(r.Run, b.Run, members.Keep, func(ctx context.Context) { n.suspect(ctx, c.storage.host) })
 	return s.startEngine(state.Scheme)
 }
 
