@@ -185,7 +185,7 @@ func (l *loop) submit() {
 	l.inflight = append(l.inflight, b)
 	l.log.Append(kindSections, b.record.finish(), func(pos log.Pos, err error) {
 		b.pos, b.err = pos, err
-		if err == nil {
+		if err == nil && !l.over.Load() {
 			b.remote.flush(l.host.transport)
 		}
 		l.in.put(func(w *work) bool { w.written = append(w.written, b); return true })

@@ -47,7 +47,9 @@ func (l *loop) changeConfig(r *replica, e *pb.Entry) *groupConfig {
 			}
 		}
 	}
-	r.config = r.config.with(r.node.ApplyConfChange(cc), added)
+	old := r.config
+	r.config = old.with(r.node.ApplyConfChange(cc), added)
+	r.noteRemoved(old)
 	return r.config
 }
 
@@ -79,9 +81,6 @@ func (l *loop) onApplied(d *applyDone) error {
 	if r.termStart != 0 && r.applied.Load() >= r.termStart {
 		r.termStart = 0
 		l.host.settled(l, r)
-	}
-	if d.config != nil && !d.config.has(r.id) && r.config.gone(r.id) {
-		l.drop(r, "it was removed from the group")
 	}
 	return nil
 }

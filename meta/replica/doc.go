@@ -6,7 +6,7 @@
 //
 // A group is one Raft group. It has members; each is a replica with a raft ID, on a drive. Raft IDs
 // begin at 1 in each group and are never used again. A Host is the replicas of all drives of a
-// process. A loop is a drive's goroutine for all of its replicas, the applier the goroutine that
+// process; drives come and go. A loop is a drive's goroutine for all of its replicas, the applier the goroutine that
 // carries out what they committed, the janitor the one that deletes. The log is the drive's raft
 // log (node/drive/log), the KV its Badger. A range is the content of one replica in the KV.
 //
@@ -31,7 +31,10 @@
 //  8. Whatever waits is bounded: inbox (MaxPending, MaxQueuedBytes), uncommitted tail, messages and
 //     bytes in flight, entries in memory (CacheBytes), entries in the log (KeepEntries, LogBytes).
 //  9. A failed write or fdatasync, an error of the KV or a panic of the library takes the drive out. The
-//     others forget leaders on it and campaign at once, by rank.
+//     others forget leaders on it and campaign at once, by rank. So they do when it is removed,
+//     after an attempt to hand over.
+//  10. Whoever uses a drive on a goroutine other than its loop, applier and janitor holds the loop's
+//     gate: when RemoveDrive returns nothing uses the drive any more.
 //
 // # What a drive may forget
 //
@@ -45,8 +48,10 @@
 //   - A replica whose log is damaged or missing, or ends before what the KV has applied, may have
 //     forgotten a vote. It does not start. Its raft ID is noted as dead on the drive, in a new
 //     log; MoveReplica gives it a successor. Its state in the KV stays until then.
-//   - An empty replica is begun only for a message from a leader to its learner: a voter that was
-//     wiped does not come back as if nothing had been.
+//   - An empty replica is begun only for a heartbeat from a leader to its learner that says that it
+//     has nothing yet: what was wiped does not come back as if nothing had been.
+//   - A replica that is lost, or cannot read its state, tells the leader, which may be in another
+//     process (MsgUnreachable, see Message). It takes MoveReplica to give it a successor.
 //
 // # The raft log
 //
@@ -94,8 +99,11 @@
 //
 // # Membership
 //
-// MoveReplica adds a learner, lets it catch up, and swaps it in by one joint change. The context
+// MoveReplica adds a learner, lets it catch up, and swaps it in by one joint change. It works at the
+// leader's host. The context
 // of the change that adds a raft ID names its drive; a change that adds an ID that was given out
-// already is void, by the same rule on every replica. A replica that writes to members although
-// it left is told that it is gone, which cannot become untrue, and drops itself.
+// already is void, by the same rule on every replica. A replica that left goes on voting for
+// those who do not know it yet, until the leader tells it that a majority knows; then it drops
+// itself. A leader gets its group out of a joint configuration, and removes learners that no move
+// needs any more.
 package replica

@@ -63,7 +63,8 @@ func moveAll(t testing.TB, h *replica.Host, missing []replica.MissingReplica, to
 	defer cancel()
 	for _, m := range missing {
 		if err := h.MoveReplica(ctx, m.Group, m.Drive, to(m)); err != nil {
-			t.Fatalf("move group %d: %v", m.Group, err)
+			st := h.Status(t.Context()).Groups[m.Group]
+			t.Fatalf("move group %d from %v to %v: %v\n%+v", m.Group, m.Drive, to(m), err, st)
 		}
 	}
 	if left := h.Missing(ctx); len(left) > 0 {

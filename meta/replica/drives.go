@@ -51,7 +51,9 @@ func (h *Host) AddDrive(ctx context.Context, d DriveHandle) error {
 // RemoveDrive ends the replicas on a drive and closes its raft log; then nothing here uses the drive any more.
 // The groups that were led from it get other leaders, if they have a majority without it. For its
 // groups it is away, as if the machine were off: it stays a member until MoveReplica.
-func (h *Host) RemoveDrive(drive id.Drive) error {
+func (h *Host) RemoveDrive(drive id.Drive) error { return h.remove(drive, h.handOver) }
+
+func (h *Host) remove(drive id.Drive, handOver func(*loop)) error {
 	h.changing.Lock()
 	defer h.changing.Unlock()
 	if h.life.Err() != nil {
@@ -65,12 +67,13 @@ func (h *Host) RemoveDrive(drive id.Drive) error {
 	}
 	var err error
 	if l := h.loopOf(drive); l != nil {
-		h.handOver(l)
+		handOver(l)
 		h.edit(func(m map[id.Drive]*loop) { delete(m, drive) })
 		l.in.call(func(l *loop) { l.stopping = true })
 		<-l.stopped
 		h.abandon(l)
 		err = l.end()
+		h.abandon(l) // a last message of its may have brought it back to mind
 	}
 	h.mu.Lock()
 	delete(h.ended, drive)
@@ -115,30 +118,13 @@ func (h *Host) handOver(l *loop) {
 // end waits until nothing uses the drive of a loop that has stopped, and closes its log.
 func (l *loop) end() error {
 	l.cancel()
-	l.gate.Lock()
-	l.closed = true
-	l.gate.Unlock()
+	l.gate.close()
 	<-l.swept
 	if err := l.log.Close(); err != nil && l.host.endedWith(l.drive.ID) == nil {
 		return fmt.Errorf("replica: drive %s: close raft log: %w", l.drive.ID, err)
 	}
 	return nil
 }
-
-// enter keeps the drive from being closed until leave; false if it is on its way out.
-func (l *loop) enter() bool {
-	if l.life.Err() != nil {
-		return false
-	}
-	l.gate.RLock()
-	if l.closed {
-		l.gate.RUnlock()
-		return false
-	}
-	return true
-}
-
-func (l *loop) leave() { l.gate.RUnlock() }
 
 // damaged tells who asked for it.
 func (h *Host) damaged(drive id.Drive, err error) {

@@ -22,6 +22,7 @@ type work struct {
 	written   []*appendBatch
 	applied   []applyDone
 	proposals []*proposal
+	handed    bool // the proposals were handed to raft, or some of them
 	reads     []*read
 	calls     []func(*loop)
 	ticks     int

@@ -102,9 +102,9 @@ func (a *applier) forget(r *replica) error {
 // the replica with a lower raft ID that is here still.
 func (l *loop) begin(m *Message, old *replica) *replica {
 	to := m.Raft.GetTo()
-	switch m.Raft.GetType() {
-	case pb.MsgApp, pb.MsgHeartbeat, pb.MsgSnap:
-	default:
+	// A heartbeat tells how much the leader believes that the learner has. Only one that has
+	// acknowledged nothing may begin empty: else it has been here, and what it acknowledged is lost.
+	if m.Raft.GetType() != pb.MsgHeartbeat || m.Raft.GetCommit() != 0 {
 		return nil
 	}
 	if !m.Learner || to <= l.dead[m.Group].raftID || m.Group > l.cfg.Groups {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"go.etcd.io/raft/v3"
@@ -25,8 +24,7 @@ type loop struct {
 
 	life   context.Context // ends with the drive's part in the host
 	cancel context.CancelFunc
-	gate   sync.RWMutex // held for reading by whoever uses the drive from another goroutine
-	closed bool         // under gate
+	*gate  // entered by whoever uses the drive from another goroutine
 
 	apply *applier
 
@@ -37,7 +35,6 @@ type loop struct {
 	dirty    []*replica
 	askSoon  []*replica
 	out      outbox
-	late     lateBox
 
 	batch    *appendBatch   // being filled
 	inflight []*appendBatch // at the log, in order
@@ -45,6 +42,7 @@ type loop struct {
 	seq      uint64 // of the newest batch
 	durable  uint64 // of the newest batch on stable storage
 
+	over     atomic.Bool // the loop has ended: nothing is sent in its name any more
 	full     atomic.Bool // the drive has reached its reserve
 	tick     uint64
 	sending  int // snapshots on their way out
@@ -76,6 +74,7 @@ func newLoop(h *Host, d DriveHandle) *loop {
 		stopped: make(chan struct{}), swept: make(chan struct{}),
 		sweeps: make(chan uint64, maxSweeps), cuts: make(chan uint64, 1), looks: make(chan struct{}, 1),
 	}
+	l.gate = newGate()
 	l.life, l.cancel = context.WithCancel(h.life)
 	l.apply = newApplier(l)
 	return l
@@ -126,6 +125,7 @@ func (l *loop) campaignByRank(r *replica, out map[id.Drive]bool) {
 
 // shutDown is the end of the loop: nobody is left waiting.
 func (l *loop) shutDown(err error) {
+	l.over.Store(true)
 	if err != nil {
 		l.cfg.Logger.Error("drive out of its groups", "drive", l.drive.ID, "error", err)
 		if l.drive.Fail != nil {
@@ -137,7 +137,11 @@ func (l *loop) shutDown(err error) {
 	}
 	if l.work != nil { // of a turn that was cut short; who has an answer already does not mind
 		for _, p := range l.work.proposals {
-			p.lost()
+			if l.work.handed {
+				p.lost()
+			} else {
+				p.fail(ErrNotLeader)
+			}
 		}
 		for _, q := range l.work.reads {
 			q.finish(readOutcome{err: ErrReadLost})
@@ -204,12 +208,10 @@ func (l *loop) turn(w *work) error {
 		}
 	}
 	l.drain()
+	w.handed = true
 	l.onProposals(w.proposals)
 	l.onReads(w.reads)
 	l.drain()
-	if l.late.bytes > maxLateBytes {
-		l.late.release(l)
-	}
 	l.out.flush(l.host.transport)
 	l.submit()
 	return nil
@@ -296,10 +298,6 @@ func (l *loop) send(r *replica, m *pb.Message) {
 			return
 		}
 		r.unhold(to)
-		if r.late.has(to) {
-			l.late.add(r, m)
-			return
-		}
 	}
 	l.post(r, m)
 }
@@ -342,9 +340,7 @@ func (l *loop) onTick() error {
 			return err
 		}
 	}
-	l.late.release(l)
 	for _, r := range l.replicas {
-		r.divide()
 		l.releaseHeld(r)
 		l.checkSuspicion(r)
 		if r.campaignAt != 0 && l.tick >= r.campaignAt {
@@ -379,7 +375,7 @@ func (l *loop) onMessage(m *Message) {
 	}
 	if m.Ask != 0 {
 		if r != nil && r.config.gone(m.Ask) {
-			l.out.add(Message{Group: m.Group, From: l.drive.ID, To: m.From, Gone: m.Ask})
+			r.removed(m.Ask, m.From)
 		}
 		return
 	}
@@ -393,13 +389,17 @@ func (l *loop) onMessage(m *Message) {
 	if r.id != to {
 		return
 	}
-	if m.Raft.GetType() == pb.MsgUnreachable {
+	switch m.Raft.GetType() {
+	case pb.MsgUnreachable:
 		r.onLost(m)
+		return
+	case pb.MsgSnapStatus:
+		l.onSpare(r, m)
 		return
 	}
 	r.hears(from, l.tick)
 	if r.config.gone(from) {
-		l.out.add(Message{Group: m.Group, From: l.drive.ID, To: m.From, Gone: from})
+		r.removed(from, m.From)
 		return
 	}
 	if !r.config.has(from) {

@@ -37,8 +37,9 @@ func (h *Host) MoveReplica(ctx context.Context, group uint32, from, to id.Drive)
 	}
 	poll := time.NewTicker(h.cfg.Tick)
 	defer poll.Stop()
+	var proof proof
 	for {
-		done, err := h.moveStep(ctx, group, from, to)
+		done, err := h.moveStep(ctx, group, from, to, &proof)
 		if done {
 			return h.spread(ctx, group, poll.C)
 		}
@@ -63,7 +64,7 @@ func (h *Host) spread(ctx context.Context, group uint32, poll <-chan time.Time) 
 	for {
 		v, err := h.lookAt(ctx, group)
 		if err == nil && v.term != term {
-			if lead := h.leader(group); lead != nil && lead.l.in.call(func(l *loop) { l.proposeNothing(group) }) {
+			if h.proposeNothing(ctx, group) {
 				index, term = v.last+1, v.term
 			}
 		}
@@ -96,17 +97,45 @@ func (v *groupView) spreadTo(index uint64) bool {
 	return n > len(v.config.conf.Voters)/2
 }
 
-// proposeNothing appends an empty entry.
-func (l *loop) proposeNothing(group uint32) {
-	l.drain()
-	if r := l.replicas[group]; r != nil && r.leads() {
-		_ = r.node.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: new(r.id), Entries: []*pb.Entry{{}}})
-		l.touch(r)
+// proposeNothing appends an empty entry; false if raft does not take it now, as while it hands over.
+func (h *Host) proposeNothing(ctx context.Context, group uint32) bool {
+	lead := h.leader(group)
+	if lead == nil {
+		return false
 	}
+	taken, _ := onLoop(ctx, lead.l, func(l *loop) bool {
+		l.drain()
+		r := l.replicas[group]
+		if r == nil || !r.leads() {
+			return false
+		}
+		err := r.node.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: new(r.id), Entries: []*pb.Entry{{}}})
+		l.touch(r)
+		return err == nil
+	})
+	return taken
+}
+
+// proof is an entry that a learner has to have before it gets a vote. What the leader remembers of it is
+// not enough: its drive may have been lost since.
+type proof struct {
+	learner     uint64
+	term, index uint64
+}
+
+// shown reports whether the learner has the entry; it is proposed first.
+func (p *proof) shown(ctx context.Context, h *Host, v *groupView, learner uint64) bool {
+	if p.learner == learner && p.term == v.term {
+		return v.progress[learner].Match >= p.index
+	}
+	if h.proposeNothing(ctx, v.group) {
+		*p = proof{learner, v.term, v.last + 1}
+	}
+	return false
 }
 
 // moveStep looks where the move stands and does what comes next.
-func (h *Host) moveStep(ctx context.Context, group uint32, from, to id.Drive) (done bool, err error) {
+func (h *Host) moveStep(ctx context.Context, group uint32, from, to id.Drive, proof *proof) (done bool, err error) {
 	v, err := h.lookAt(ctx, group)
 	if err != nil {
 		return false, err
@@ -138,7 +167,7 @@ func (h *Host) moveStep(ctx context.Context, group uint32, from, to id.Drive) (d
 			return false, fmt.Errorf("replica: no drive %s here", to)
 		}
 		return false, h.proposeConfig(ctx, group, change(pb.ConfChangeAddLearnerNode, c.next), encodeAdded(c.next, to))
-	case !v.caughtUp(learner):
+	case !v.caughtUp(learner) || !proof.shown(ctx, h, v, learner):
 		return false, nil
 	case v.leader == old:
 		h.transfer(group, old)

@@ -19,14 +19,14 @@ var (
 func (s *sim) isolate(i int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for j := range s.drives {
+	for j := range s.hosts {
 		s.cut[[2]int{i, j}], s.cut[[2]int{j, i}] = true, true
 	}
 }
 
 // fault does something bad, or ends it.
 func (s *sim) fault() {
-	n := len(s.drives)
+	n := len(s.hosts)
 	i := s.intN(n)
 	switch s.intN(12) {
 	case 0: // one host alone

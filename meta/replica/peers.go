@@ -21,7 +21,7 @@ func (r *replica) hears(from uint64, tick uint64) {
 
 // beginLeading gives every member the benefit of the doubt.
 func (r *replica) beginLeading(tick uint64) {
-	r.lost, r.unsettled = nil, unsettled{}
+	r.lost, r.spared, r.leaving, r.unsettled = nil, nil, nil, unsettled{changed: true}
 	r.heardFrom = make(map[uint64]uint64, len(r.config.members))
 	for raftID := range r.config.members {
 		r.heardFrom[raftID] = tick
@@ -48,7 +48,7 @@ func (r *replica) onLost(m *Message) {
 }
 
 // answerLost tells a leader that the replica it writes to is not here and cannot come back: it is
-// dead or stopped, or there is none and the leader does not see it as one that is to be begun.
+// dead or stopped, or there is none although the leader sees it as one that votes or has entries.
 func (l *loop) answerLost(m *Message) {
 	switch m.Raft.GetType() {
 	case pb.MsgApp, pb.MsgHeartbeat, pb.MsgSnap:
@@ -56,7 +56,8 @@ func (l *loop) answerLost(m *Message) {
 		return
 	}
 	to := m.Raft.GetTo()
-	if l.halted[m.Group].raftID >= to || l.dead[m.Group].raftID >= to || !m.Learner {
+	acknowledged := m.Raft.GetType() == pb.MsgHeartbeat && m.Raft.GetCommit() > 0
+	if l.halted[m.Group].raftID >= to || l.dead[m.Group].raftID >= to || !m.Learner || acknowledged {
 		l.sayLost(m.Group, to, m.From, m.Raft.GetFrom())
 	}
 }

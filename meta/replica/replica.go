@@ -42,7 +42,6 @@ type replica struct {
 	// confirmed reads wait for the applier.
 	confirmed []confirmedReads
 	held      []*pb.Message // commit indexes to be sent with the next tick
-	late      division      // a leader's followers
 
 	heard       uint64            // tick of the last message
 	heardLeader uint64            // and of the leader's
@@ -51,8 +50,11 @@ type replica struct {
 	// A leader's: when it last heard of members, and those that told that they are lost.
 	heardFrom  map[uint64]uint64
 	lost       map[uint64]bool
+	spared     map[id.Drive]uint64 // drives that were told to go, and until which tick they are believed to
 	unsettled  unsettled
-	termStart  uint64 // leader: first index of its term, until it is applied
+	leaving    map[uint64]id.Drive // members that left, and are to be told when it is safe
+	sparing    []*spareQuestion    // a follower's: on their way to the leader
+	termStart  uint64              // leader: first index of its term, until it is applied
 	staged     *stagedRange
 	installing bool
 	behind     []*pb.Message // storage messages that wait for an install

@@ -1,7 +1,13 @@
 package replica
 
 import (
+	"slices"
+
+	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
+
+	"holdfast/internal/id"
 )
 
 const (
@@ -14,14 +20,73 @@ const (
 	learnerTicks = 1200
 )
 
-// unsettled is since when a leader sees its group's members in between; 0 = it does not.
-type unsettled struct{ joint, learner uint64 }
+// unsettled is what a leader remembers of changes of members.
+type unsettled struct {
+	joint, learner uint64 // ticks since when there are such; 0 = there are none
+	changed        bool   // since the last look
+	// spread is the index of the first entry that cannot reach a follower without the news that the
+	// present configuration is in force: it is appended after that was so.
+	spread uint64
+}
+
+// noteRemoved remembers who left by a change of configuration.
+func (r *replica) noteRemoved(old *groupConfig) {
+	r.unsettled.changed = true
+	for raftID, drive := range old.members {
+		if !r.config.has(raftID) {
+			r.removed(raftID, drive)
+		}
+	}
+}
+
+// removed has a replica told that it left, when that may be.
+func (r *replica) removed(raftID uint64, drive id.Drive) {
+	if !r.leads() {
+		return
+	}
+	if r.leaving == nil {
+		r.leaving = make(map[uint64]id.Drive)
+	}
+	r.leaving[raftID] = drive
+}
+
+// dismiss tells replicas that left the group so, upon which they drop themselves. Until a majority of
+// the voters knows that the present configuration is in force, they are kept: should the leader
+// vanish, those who do not know need the votes of the old members to learn it.
+func (l *loop) dismiss(r *replica) {
+	if r.unsettled.changed {
+		l.drain() // everything that was appended before is in r.st
+		r.unsettled.changed, r.unsettled.spread = false, r.st.last()+1
+	}
+	if len(r.leaving) == 0 || r.config.joint() || !r.leads() {
+		return
+	}
+	if r.st.last() < r.unsettled.spread {
+		_ = r.node.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: new(r.id), Entries: []*pb.Entry{{}}})
+		l.touch(r)
+		return
+	}
+	know := 0
+	r.node.WithProgress(func(raftID uint64, _ raft.ProgressType, p tracker.Progress) {
+		if slices.Contains(r.config.conf.Voters, raftID) && p.Match >= r.unsettled.spread {
+			know++
+		}
+	})
+	if know <= len(r.config.conf.Voters)/2 {
+		return
+	}
+	for raftID, drive := range r.leaving {
+		l.out.add(Message{Group: r.group, From: l.drive.ID, To: drive, Gone: raftID})
+	}
+	clear(r.leaving) // should the message get lost, they will ask
+}
 
 // settleMembers ends, at the leader, what an interrupted change of members left.
 func (l *loop) settleMembers(r *replica) {
 	if !r.leads() {
 		return
 	}
+	l.dismiss(r)
 	now, since := l.tick, &r.unsettled
 	switch {
 	case !r.config.joint():

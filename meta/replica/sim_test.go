@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"regexp"
-	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -21,19 +20,19 @@ import (
 	"holdfast/proto/metapb"
 )
 
-// sim is a cluster of hosts with one drive each, joined by a network that loses, delays,
+// sim is a cluster of hosts with one drive each, or more, joined by a network that loses, delays,
 // duplicates and reorders messages. It runs in the fake time of a synctest bubble.
 type sim struct {
 	t      testing.TB
 	cfg    replica.Config // without drives
 	drives []*replicatest.Drive
+	per    int // drives a host
 
 	mu    sync.Mutex
 	rng   *rand.Rand
 	hosts []*replica.Host // nil: down
 	cut   map[[2]int]bool // from, to
 	loss  float64
-	takes []int         // batches with entries that each host was sent
 	delay time.Duration // at most
 
 	leaders leaderWatch
@@ -41,9 +40,14 @@ type sim struct {
 }
 
 func newSim(t testing.TB, seed uint64, drives, factor int, groups uint32) *sim {
-	s := &sim{t: t, rng: rand.New(rand.NewPCG(seed, 1)), cut: map[[2]int]bool{}}
-	s.drives = testDrives(drives)
-	s.hosts, s.takes = make([]*replica.Host, drives), make([]int, drives)
+	return newSimOf(t, seed, drives, 1, factor, groups)
+}
+
+// newSimOf has per drives at each host.
+func newSimOf(t testing.TB, seed uint64, hosts, per, factor int, groups uint32) *sim {
+	s := &sim{t: t, rng: rand.New(rand.NewPCG(seed, 1)), cut: map[[2]int]bool{}, per: per}
+	s.drives = testDrives(hosts * per)
+	s.hosts = make([]*replica.Host, hosts)
 	s.leaders = leaderWatch{Handler: testLogger(t).Handler(), seen: &sync.Map{}, t: t}
 	s.cfg = replica.Config{
 		Groups: groups, Apply: testApply, Answer: testAnswer, Logger: slog.New(s.leaders),
@@ -64,9 +68,12 @@ func newSim(t testing.TB, seed uint64, drives, factor int, groups uint32) *sim {
 }
 
 func (s *sim) start(i int) {
-	s.drives[i].Restart()
 	cfg := s.cfg
-	cfg.Drives = []replica.DriveHandle{s.drives[i].Handle()}
+	cfg.Drives = nil
+	for _, d := range s.of(i) {
+		d.Restart()
+		cfg.Drives = append(cfg.Drives, d.Handle())
+	}
 	cfg.Transport = link{s, i}
 	h, err := replica.Open(s.t.Context(), cfg)
 	if err != nil {
@@ -77,6 +84,9 @@ func (s *sim) start(i int) {
 	s.mu.Unlock()
 }
 
+// of are the drives of a host.
+func (s *sim) of(i int) []*replicatest.Drive { return s.drives[i*s.per : (i+1)*s.per] }
+
 // crash cuts the power of a host.
 func (s *sim) crash(i int) {
 	s.mu.Lock()
@@ -84,7 +94,9 @@ func (s *sim) crash(i int) {
 	s.hosts[i] = nil
 	s.mu.Unlock()
 	if h != nil {
-		s.drives[i].Crash()
+		for _, d := range s.of(i) {
+			d.Crash()
+		}
 		_ = h.Close()
 	}
 }
@@ -120,21 +132,19 @@ func (s *sim) close() {
 	time.Sleep(time.Second) // what was on its way arrives
 }
 
+// at is the host that has a drive.
+func (s *sim) at(drive id.Drive) int { return (int(drive[15]) - 1) / s.per }
+
 // link is a host's way to the others.
 type link struct {
 	s    *sim
 	from int
 }
 
-func (l link) index(drive id.Drive) int { return int(drive[15]) - 1 }
+func (l link) index(drive id.Drive) int { return l.s.at(drive) }
 
 func (l link) Send(msgs []replica.Message) {
 	s := l.s
-	if slices.ContainsFunc(msgs, func(m replica.Message) bool { return len(m.Raft.GetEntries()) > 0 }) {
-		s.mu.Lock()
-		s.takes[l.index(msgs[0].To)]++
-		s.mu.Unlock()
-	}
 	for _, m := range msgs {
 		to := l.index(m.To)
 		s.mu.Lock()
@@ -403,7 +413,7 @@ func (s *sim) waitEqual(group uint32) {
 		last = ""
 		indexes, sums := map[uint64]bool{}, map[uint64]bool{}
 		for i, d := range s.drives {
-			h := s.host(i)
+			h := s.host(i / s.per)
 			if h == nil {
 				continue
 			}

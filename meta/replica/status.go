@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"holdfast/internal/id"
-	"holdfast/internal/kind"
 )
 
 // GroupStatus is what the leader of a group says, and what the drives here do.
@@ -246,7 +245,9 @@ func (h *Host) Troubles(ctx context.Context) []Trouble {
 	for group := range h.groups {
 		v, err := h.lookAt(ctx, uint32(group))
 		if err != nil {
-			if drive, led := h.LeaderHint(uint32(group)); !led || h.loopOf(drive) != nil {
+			drive, led := h.LeaderHint(uint32(group))
+			elsewhere := h.cfg.Transport != nil && (led && h.loopOf(drive) == nil || h.groups[group].replicas.Load() == 0)
+			if !elsewhere {
 				add(group, "no leader is known")
 			}
 			continue
@@ -263,31 +264,6 @@ func (h *Host) Troubles(ctx context.Context) []Trouble {
 		}
 	}
 	return out
-}
-
-// Spare says why a group would lose its majority, or is not sure to keep it, if the replica on a drive went
-// away or were lost; nil if it would not matter. Of a group that is led elsewhere, its leader's host
-// has to be asked: kind.NotLeader.
-func (h *Host) Spare(ctx context.Context, group uint32, drive id.Drive) error {
-	v, err := h.lookAt(ctx, group)
-	if err != nil {
-		return err
-	}
-	for _, voters := range [][]uint64{v.config.conf.Voters, v.config.conf.VotersOutgoing} {
-		if !slices.ContainsFunc(voters, func(raftID uint64) bool { return v.config.members[raftID] == drive }) {
-			continue
-		}
-		well := 0
-		for _, raftID := range voters {
-			if d := v.config.members[raftID]; d != drive && h.alive(v, d, raftID) {
-				well++
-			}
-		}
-		if well <= len(voters)/2 {
-			return kind.New(kind.Conflict, "group %d has %d of %d replicas that are well on other drives, and needs more than half", group, well, len(voters))
-		}
-	}
-	return nil
 }
 
 // Hash is the XXH3 of a group's keys and values on a drive here, and the index at which it was

@@ -1,0 +1,35 @@
+package replica
+
+import (
+	"slices"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"holdfast/internal/id"
+)
+
+// SwapThenTransfer proposes, at the leader, to put the learner on one drive into the place of the voter on
+// another, and in the same breath to hand over to a third.
+func (h *Host) SwapThenTransfer(group uint32, in, out, to id.Drive) bool {
+	lead := h.leader(group)
+	if lead == nil {
+		return false
+	}
+	done, _ := onLoop(h.life, lead.l, func(l *loop) bool {
+		r := l.replicas[group]
+		p := newProposal(group, nil)
+		p.conf = &pb.ConfChangeV2{
+			Transition: pb.ConfChangeTransitionAuto.Enum(),
+			Changes: slices.Concat(change(pb.ConfChangeAddNode, r.config.learnerOn(in)),
+				change(pb.ConfChangeRemoveNode, r.config.voterOn(out))),
+		}
+		l.proposeChange(p)
+		r.node.TransferLeader(r.config.voterOn(to))
+		l.touch(r)
+		return true
+	})
+	return done
+}
+
+// RemoveDriveAtOnce is RemoveDrive without the attempt to hand over.
+func (h *Host) RemoveDriveAtOnce(drive id.Drive) error { return h.remove(drive, func(*loop) {}) }
