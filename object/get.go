@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 
+	"google.golang.org/protobuf/proto"
+
 	"holdfast/erasure/fanout"
 	"holdfast/internal/id"
 	"holdfast/internal/kind"
@@ -224,6 +226,42 @@ func (e *Engine) streamPart(ctx context.Context, key *seal.ObjectKey, p *metapb.
 	if len(p.DataId) == 0 {
 		return sendInline(k, stream, p, off, n, w)
 	}
+	out := &counter{w: w}
+	for try := 1; ; try++ {
+		before := out.n
+		err := e.streamShards(ctx, k, stream, p, off, n, out)
+		if err == nil || try == streamTries || !kind.Is(err, kind.Damaged) && !kind.Is(err, kind.Unavailable) {
+			return err
+		}
+		moved, lookErr := e.lookAgain(ctx, p)
+		if lookErr != nil || moved == nil {
+			return err
+		}
+		p, off, n = moved, off+out.n-before, n-(out.n-before)
+	}
+}
+
+// streamTries is how often a part is looked for: shards that were moved stay where they were for a
+// minute, and a large part may take longer than that.
+const streamTries = 4
+
+// lookAgain is the part with its shards where they are now; nil if they are where they were.
+func (e *Engine) lookAgain(ctx context.Context, p *metapb.Part) (*metapb.Part, error) {
+	data, err := id.FromBytes[id.Data](p.DataId)
+	if err != nil {
+		return nil, err
+	}
+	a, err := e.cfg.Metadata.Ask(ctx, data.Group(), &metapb.Query{Op: &metapb.Query_GetData{GetData: &metapb.GetData{DataIds: [][]byte{p.DataId}}}})
+	if err != nil || len(a.Data) != 1 || a.Data[0].GetPlacement() == nil || proto.Equal(a.Data[0].Placement, p.Placement) {
+		return nil, err
+	}
+	moved := proto.CloneOf(p)
+	moved.Placement = a.Data[0].Placement
+	return moved, nil
+}
+
+// streamShards sends bytes [off, off+n) of a part that has shards.
+func (e *Engine) streamShards(ctx context.Context, k *seal.DataKey, stream [16]byte, p *metapb.Part, off, n int64, w io.Writer) error {
 	ref, err := refOf(p)
 	if err != nil {
 		return err
