@@ -34,6 +34,17 @@ type Beginning struct {
 	Drives []id.Drive
 	// Replicas of each group; see ReplicationFactor.
 	Replicas int
+	// Place is the drives of a group's first replicas, the preferred leader first: the same answer on
+	// every node. nil rotates Drives.
+	Place func(group uint32) []id.Drive
+}
+
+// members are the drives of a group's first replicas.
+func (b *Beginning) members(sorted []id.Drive, group uint32) []id.Drive {
+	if b.Place != nil {
+		return b.Place(group)
+	}
+	return place(sorted, group, b.Replicas)
 }
 
 func (b *Beginning) validate() error {
@@ -83,7 +94,7 @@ func (b *Beginning) record(sorted []id.Drive, drive id.Drive, groups uint32) []b
 	var w recordWriter
 	w.reset()
 	for group := range groups + 1 {
-		members := place(sorted, group, b.Replicas)
+		members := b.members(sorted, group)
 		at := slices.Index(members, drive)
 		if at < 0 {
 			continue

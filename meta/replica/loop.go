@@ -35,6 +35,7 @@ type loop struct {
 	dirty    []*replica
 	askSoon  []*replica
 	out      outbox
+	late     lateBox
 
 	batch    *appendBatch   // being filled
 	inflight []*appendBatch // at the log, in order
@@ -212,6 +213,9 @@ func (l *loop) turn(w *work) error {
 	l.onProposals(w.proposals)
 	l.onReads(w.reads)
 	l.drain()
+	if l.late.bytes > maxLateBytes {
+		l.late.release(l)
+	}
 	l.out.flush(l.host.transport)
 	l.submit()
 	return nil
@@ -298,6 +302,10 @@ func (l *loop) send(r *replica, m *pb.Message) {
 			return
 		}
 		r.unhold(to)
+		if r.late.has(to) {
+			l.late.add(r, m)
+			return
+		}
 	}
 	l.post(r, m)
 }
@@ -340,7 +348,9 @@ func (l *loop) onTick() error {
 			return err
 		}
 	}
+	l.late.release(l)
 	for _, r := range l.replicas {
+		r.divide()
 		l.releaseHeld(r)
 		l.checkSuspicion(r)
 		if r.campaignAt != 0 && l.tick >= r.campaignAt {

@@ -42,6 +42,7 @@ type replica struct {
 	// confirmed reads wait for the applier.
 	confirmed []confirmedReads
 	held      []*pb.Message // commit indexes to be sent with the next tick
+	late      division      // a leader's followers
 
 	heard       uint64            // tick of the last message
 	heardLeader uint64            // and of the leader's

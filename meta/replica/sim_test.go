@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -33,6 +34,7 @@ type sim struct {
 	hosts []*replica.Host // nil: down
 	cut   map[[2]int]bool // from, to
 	loss  float64
+	takes []int         // batches with entries that each host was sent
 	delay time.Duration // at most
 
 	leaders leaderWatch
@@ -47,7 +49,7 @@ func newSim(t testing.TB, seed uint64, drives, factor int, groups uint32) *sim {
 func newSimOf(t testing.TB, seed uint64, hosts, per, factor int, groups uint32) *sim {
 	s := &sim{t: t, rng: rand.New(rand.NewPCG(seed, 1)), cut: map[[2]int]bool{}, per: per}
 	s.drives = testDrives(hosts * per)
-	s.hosts = make([]*replica.Host, hosts)
+	s.hosts, s.takes = make([]*replica.Host, hosts), make([]int, hosts)
 	s.leaders = leaderWatch{Handler: testLogger(t).Handler(), seen: &sync.Map{}, t: t}
 	s.cfg = replica.Config{
 		Groups: groups, Apply: testApply, Answer: testAnswer, Logger: slog.New(s.leaders),
@@ -145,6 +147,11 @@ func (l link) index(drive id.Drive) int { return l.s.at(drive) }
 
 func (l link) Send(msgs []replica.Message) {
 	s := l.s
+	if slices.ContainsFunc(msgs, func(m replica.Message) bool { return len(m.Raft.GetEntries()) > 0 }) {
+		s.mu.Lock()
+		s.takes[l.index(msgs[0].To)]++
+		s.mu.Unlock()
+	}
 	for _, m := range msgs {
 		to := l.index(m.To)
 		s.mu.Lock()
