@@ -180,28 +180,27 @@ func (s *scene) finale(ctx context.Context) error {
 	if err := s.fleet.whole(ctx, wholeLimit); err != nil {
 		return err
 	}
-	if err := s.idle(ctx); err != nil {
-		return err
+	errs := []error{s.idle(ctx), s.listenIn(ctx)}
+	if err := s.fleet.whole(ctx, wholeLimit); err != nil {
+		return errors.Join(append(errs, err)...)
 	}
-	var errs []error
 	for _, m := range s.fleet.all() {
 		errs = append(errs, m.stop())
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
+	return errors.Join(append(errs, s.terms(), s.searchFiles(), s.count(ctx))...)
+}
+
+// count takes the census of all drives.
+func (s *scene) count(ctx context.Context) error {
 	report, err := census.Take(ctx, census.Config{Drives: s.fleet.drives()})
 	if err != nil {
 		return err
 	}
 	s.say("%s", report)
-	if err := report.Whole(); err != nil {
-		return err
-	}
 	if report.Unsafe > 0 || report.Uneven > 0 {
-		return fmt.Errorf("%d records are not spread evenly over the nodes, %d would not survive the loss of one", report.Uneven, report.Unsafe)
+		err = fmt.Errorf("%d records are not spread evenly over the nodes, %d would not survive the loss of one", report.Uneven, report.Unsafe)
 	}
-	return nil
+	return errors.Join(err, report.Whole())
 }
 
 // idleFor is how long the cluster is watched while nothing happens.

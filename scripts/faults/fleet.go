@@ -32,6 +32,7 @@ type fleet struct {
 	fronts      *load.Fronts
 	members     []*member // those with drives
 	bystanders  []*member // those without
+	ever        []*member // all that there were
 }
 
 // newFleet prepares a cluster of nodes with drives and one without.
@@ -81,6 +82,7 @@ func (f *fleet) host(ctx context.Context, name string, drives int) (*member, err
 	for d := range drives {
 		m.drives = append(m.drives, filepath.Join(m.dir, fmt.Sprintf("d%d", d+1)))
 	}
+	f.ever = append(f.ever, m)
 	return m, os.MkdirAll(m.dir, 0o700)
 }
 
@@ -179,7 +181,7 @@ func (f *fleet) whole(ctx context.Context, limit time.Duration) error {
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("%w; %s", ctx.Err(), why)
 		case <-deadline.C:
 			return fmt.Errorf("no full redundancy after %s: %s", limit, why)
 		case <-tick.C:

@@ -18,6 +18,8 @@ type scene struct {
 	begin time.Time
 	rows  []row
 
+	canaries *canaries
+
 	lines  []string // of the summary
 	failed []string // besides the rows' failures
 }
