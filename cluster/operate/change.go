@@ -9,7 +9,6 @@ import (
 	"holdfast/internal/id"
 	"holdfast/internal/kind"
 	"holdfast/meta"
-	"holdfast/meta/replica"
 	"holdfast/proto/metapb"
 )
 
@@ -61,15 +60,10 @@ func (p *picture) enough(leaving map[id.Drive]bool) error {
 		return refuse(CodeTooFewDrives, "scheme %s needs %d drives: %d stay now and %d would be left. Add %s first: `holdfast admin drive add`, or start another node",
 			p.View.Scheme, n, before, after, many(n-after, "drive"))
 	}
-	if n := p.replicasWanted(after); after < n {
+	if n := p.members(); after < n {
 		return refuse(CodeTooFewDrives, "each metadata group has %d replicas, on as many drives: %d drives stay now and %d would be left. Add %s first", n, before, after, many(n-after, "drive"))
 	}
 	return nil
-}
-
-// replicasWanted is the number of replicas that groups have and that drives alone do not make fewer.
-func (p *picture) replicasWanted(drives int) int {
-	return max(p.members(), min(replica.ReplicationFactor(drives, p.View.Scheme.M), drives))
 }
 
 func many(n int, what string) string {

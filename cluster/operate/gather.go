@@ -45,7 +45,8 @@ func (o *Operator) Status(ctx context.Context) Status {
 // whole reports whether everything has all that it should have, and all know it.
 func whole(p *picture, reports []report, s *Status) bool {
 	for i := range reports {
-		if r := &reports[i]; r.err != nil || r.Works && !r.Idle {
+		r := &reports[i]
+		if r.err != nil || !r.Idle && (r.Works || slices.ContainsFunc(p.drivesOf(r.node.ID), inUse)) {
 			return false
 		}
 	}

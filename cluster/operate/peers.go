@@ -3,7 +3,9 @@ package operate
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -39,8 +41,15 @@ type addAnswer struct {
 // nothing is a question or an answer without content.
 type nothing struct{}
 
-// Register adds the service by which other nodes ask this one. Any node of the cluster may.
-func (o *Operator) Register(r *rpc.Server) error {
+// Service answers other nodes about this one. It is registered before its server serves, when there is no
+// Operator yet: groups find their leaders through the same server first.
+type Service struct{ operator atomic.Pointer[Operator] }
+
+// Attach has the Service answer by an Operator.
+func (s *Service) Attach(o *Operator) { s.operator.Store(o) }
+
+// Register adds the service to a server. Any node of the cluster may call it.
+func (s *Service) Register(r *rpc.Server) error {
 	desc := &grpc.ServiceDesc{
 		ServiceName: service,
 		HandlerType: (*any)(nil),
@@ -58,12 +67,16 @@ func (o *Operator) Register(r *rpc.Server) error {
 	for _, m := range desc.Methods {
 		roles[m.MethodName] = rpc.Members
 	}
-	return r.Handle(desc, o, roles)
+	return r.Handle(desc, s, roles)
 }
 
 // method describes a method that takes and answers JSON.
 func method[Q, A any](name string, call func(*Operator, context.Context, *Q) (A, error)) grpc.MethodDesc {
-	return rpc.Unary(name, func(o *Operator, ctx context.Context, q *wrapperspb.BytesValue) (*wrapperspb.BytesValue, error) {
+	return rpc.Unary(name, func(s *Service, ctx context.Context, q *wrapperspb.BytesValue) (*wrapperspb.BytesValue, error) {
+		o := s.operator.Load()
+		if o == nil {
+			return nil, kind.New(kind.Unavailable, "operate: the node is starting")
+		}
 		question := new(Q)
 		if err := json.Unmarshal(q.Value, question); err != nil {
 			return nil, kind.Wrap(kind.InvalidArgument, err, "operate: %s", name)
@@ -119,9 +132,15 @@ type report struct {
 	err error
 }
 
-// reports are those of all nodes that should be there.
+// reports are those of all nodes that are there, and of those that should be.
 func (o *Operator) reports(ctx context.Context, p *picture) []report {
 	nodes := p.working()
+	for i := range p.View.Nodes { // fronts, and nodes that are empty
+		if n := &p.View.Nodes[i]; (n.Alive || n.Local) && !slices.Contains(nodes, n) {
+			nodes = append(nodes, n)
+		}
+	}
+	working := len(p.working())
 	all := make([]report, len(nodes))
 	each(ctx, nodes, func(ctx context.Context, i int, n *cluster.NodeView) {
 		all[i].node = n
@@ -134,18 +153,21 @@ func (o *Operator) reports(ctx context.Context, p *picture) []report {
 			all[i].Progress, all[i].err = ask[Progress](ctx, o, n, methodProgress, nothing{})
 		}
 	})
+	for i := working; i < len(all); {
+		if all[i].err != nil { // nothing is missing without it
+			all = slices.Delete(all, i, i+1)
+		} else {
+			i++
+		}
+	}
 	return all
 }
 
-// working are the nodes whose part the figures should have: those with drives in use.
+// working are the nodes whose part the figures must have: those with drives in use.
 func (p *picture) working() (all []*cluster.NodeView) {
 	for i := range p.View.Nodes {
 		n := &p.View.Nodes[i]
-		use := false
-		for _, d := range p.drivesOf(n.ID) {
-			use = use || inUse(d)
-		}
-		if n.Local || use {
+		if slices.ContainsFunc(p.drivesOf(n.ID), inUse) {
 			all = append(all, n)
 		}
 	}

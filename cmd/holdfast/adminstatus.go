@@ -228,7 +228,12 @@ func stateText(state string, removed bool) string {
 }
 
 func driveTable(s *operate.Status, l looks) *table {
-	t := newTable("DRIVE", "NODE", "PATH", "STATE", "HEALTH", ">SIZE", ">USED", ">SHARDS", ">REPLICAS", ">LEFT")
+	head := []string{"DRIVE", "NODE", "PATH", "STATE", "HEALTH", ">SIZE", ">USED", ">SHARDS", ">REPLICAS"}
+	leaving := slices.ContainsFunc(s.Drives, func(d operate.DriveStatus) bool { return d.State == operate.StateDraining })
+	if leaving {
+		head = append(head, ">LEFT")
+	}
+	t := newTable(head...)
 	for _, d := range s.Drives {
 		if d.State == operate.StateRetired && !d.Alive && !l.all {
 			continue
@@ -237,8 +242,12 @@ func driveTable(s *operate.Status, l looks) *table {
 		if d.Total > 0 {
 			used = fmt.Sprintf("%.0f%%", 100*float64(d.Total-d.Free)/float64(d.Total))
 		}
-		t.add(shortText(d.ID), orDash(d.NodeName), orDash(d.Path), stateText(d.State, d.Removed), driveHealth(s.At, &d), bytesText(d.Total), used,
-			countText(d.Shards), strconv.Itoa(d.Replicas), leftText(&d))
+		row := []string{shortText(d.ID), orDash(d.NodeName), orDash(d.Path), stateText(d.State, d.Removed), driveHealth(s.At, &d), bytesText(d.Total), used,
+			countText(d.Shards), strconv.Itoa(d.Replicas)}
+		if leaving {
+			row = append(row, leftText(&d))
+		}
+		t.add(row...)
 	}
 	return t
 }
