@@ -11,8 +11,8 @@ import (
 )
 
 // flipRounds flips one byte of one file of one drive of a stopped server, reads everything back,
-// scrubs, waits for repair, and in the end deletes two other drives: what was not healed
-// would now be lost.
+// scrubs, waits for repair, flips another under the running server, and in the end deletes two other
+// drives: what was not healed would now be lost.
 func flipRounds(ctx context.Context, r *run) error {
 	r.load.Write(ctx, 60)
 	for round := range r.rounds {
@@ -37,6 +37,9 @@ func flipRounds(ctx context.Context, r *run) error {
 		}
 		r.load.Write(ctx, 3)
 		fmt.Printf("round %d: flipped %s; everything read, scrubbed and healed\n", round, what)
+		if err := r.flipOnline(ctx, round); err != nil {
+			return err
+		}
 	}
 	if err := r.srv.stop(); err != nil {
 		return err
@@ -96,18 +99,8 @@ func (r *run) flip(dir string) (what string, err error) {
 			}
 		}
 	}
-	off, bit := r.rand.Int64N(sizes[path]), byte(1)<<r.rand.IntN(8)
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	var b [1]byte
-	if _, err := f.ReadAt(b[:], off); err != nil {
-		return "", err
-	}
-	b[0] ^= bit
-	if _, err := f.WriteAt(b[:], off); err != nil {
+	off := r.rand.Int64N(sizes[path])
+	if err := flipBit(path, off, r.rand.IntN(8)); err != nil {
 		return "", err
 	}
 	rel, err := filepath.Rel(filepath.Dir(dir), path)
