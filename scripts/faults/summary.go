@@ -20,9 +20,10 @@ func (s *scene) note(where, what string) { s.failed = append(s.failed, where+": 
 
 // String is a row as it is told while the run goes on.
 func (r *row) String() string {
-	text := fmt.Sprintf("%-16s %5.1fs  %5d ops  longest %6s (%s)  p99 get %s → %s, put %s → %s  whole after %s",
-		r.name, r.lasted.Seconds(), r.fault.Operations, ms(r.fault.Longest), r.fault.LongestWhat,
+	text := fmt.Sprintf("%-16s %5.1fs  %5d ops  longest %6s  p99 get %s → %s, put %s → %s  whole after %s",
+		r.name, r.lasted.Seconds(), r.fault.Operations, ms(r.fault.Longest),
 		ms(r.calm.P99["get"]), ms(r.fault.P99["get"]), ms(r.calm.P99["put"]), ms(r.fault.P99["put"]), r.recovered.Round(100*time.Millisecond))
+	text += "\n" + strings.Repeat(" ", 17) + "the longest: " + r.fault.LongestWhat
 	if errs := r.fault.ErrorsText(); errs != "" {
 		text += "\n" + strings.Repeat(" ", 17) + "attempts that were made again: " + errs
 	}

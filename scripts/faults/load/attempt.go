@@ -70,6 +70,7 @@ type outcome struct {
 func (l *Load) operate(ctx context.Context, op string, r *rand.Rand, through *Front, f func(context.Context, *minio.Core) error) outcome {
 	begin := time.Now()
 	pause, out := firstPause, outcome{}
+	var story []string
 	for n := 1; ; n++ {
 		front := through
 		if front == nil {
@@ -83,12 +84,13 @@ func (l *Load) operate(ctx context.Context, op string, r *rand.Rand, through *Fr
 		took := time.Since(started)
 		out.verdict = judge(out.err)
 		after := l.fronts.condition(front)
+		story = append(story, tell(front, took, out.err))
 		if ctx.Err() == nil {
 			l.stats.attempt(op, took, out, front, worst(before, after))
 		}
 		switch {
 		case out.verdict != unclear:
-			l.stats.operation(op, time.Since(begin), n, out, through != nil)
+			l.stats.operation(op, begin, story, out, through != nil)
 			return out
 		case ctx.Err() != nil:
 			out.doubtful = true
@@ -96,12 +98,21 @@ func (l *Load) operate(ctx context.Context, op string, r *rand.Rand, through *Fr
 		}
 		out.doubtful = true
 		if time.Since(begin) > patience || through != nil && n == stubbornAttempts {
-			l.stats.operation(op, time.Since(begin), n, out, through != nil)
+			l.stats.operation(op, begin, story, out, through != nil)
 			return out
 		}
 		wait(ctx, pause/2+time.Duration(r.Int64N(int64(pause))))
 		pause = min(2*pause, lastPause)
 	}
+}
+
+// tell is an attempt for those who ask why an operation took so long.
+func tell(front *Front, took time.Duration, err error) string {
+	text := fmt.Sprintf("%s %dms", front.Name, took.Milliseconds())
+	if err != nil {
+		text += " " + label(err)
+	}
+	return text
 }
 
 // stubbornAttempts is how often a front that was struck is asked for one operation.

@@ -54,13 +54,14 @@ func (s *stats) attempt(op string, took time.Duration, out outcome, front *Front
 }
 
 // operation counts what came of all attempts.
-func (s *stats) operation(op string, took time.Duration, attempts int, out outcome, stubborn bool) {
+func (s *stats) operation(op string, begin time.Time, story []string, out outcome, stubborn bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if stubborn {
 		return // its attempts are counted; nobody promised it anything else
 	}
 	t, now := s.now, time.Now()
+	took := now.Sub(begin)
 	if out.verdict == unclear {
 		t.failed = append(t.failed, fmt.Sprintf("%s: %v", op, out.err))
 	} else {
@@ -68,11 +69,17 @@ func (s *stats) operation(op string, took time.Duration, attempts int, out outco
 		t.lastDone = now
 		t.took[op] = append(t.took[op], took)
 	}
-	t.attempts = max(t.attempts, attempts)
+	t.attempts = max(t.attempts, len(story))
 	if took > t.longest {
-		t.longest, t.longestWhat = took, fmt.Sprintf("%s, %d attempts", op, attempts)
+		if len(story) > toldAttempts {
+			story = append([]string{fmt.Sprintf("%d attempts, at last", len(story))}, story[len(story)-toldAttempts:]...)
+		}
+		t.longest, t.longestWhat = took, fmt.Sprintf("%s begun %+dms: %s", op, begin.Sub(t.begin).Milliseconds(), strings.Join(story, ", "))
 	}
 }
+
+// toldAttempts of the longest operation are told.
+const toldAttempts = 6
 
 // phase ends the one and begins the next.
 func (s *stats) phase(name string) Report {
