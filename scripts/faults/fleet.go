@@ -1,19 +1,23 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
+	"holdfast/cluster/operate"
 	"holdfast/scripts/faults/load"
 	"holdfast/scripts/faults/netns"
 )
@@ -244,7 +248,59 @@ func (f *fleet) end() {
 	})
 }
 
+// admin runs a command of the program for operators, through whatever node answers.
+func (f *fleet) admin(ctx context.Context, args ...string) ([]byte, error) {
+	var endpoints []string
+	for _, m := range f.all() {
+		endpoints = append(endpoints, "https://"+m.address())
+	}
+	args = append([]string{"admin", "--endpoint", strings.Join(endpoints, ","), "--ca", filepath.Join(f.bystanders[0].dir, "certs", "ca.pem")}, args...)
+	cmd := exec.CommandContext(ctx, f.binary, args...)
+	cmd.Env = append(os.Environ(), "HOLDFAST_ROOT_USER="+accessKey, "HOLDFAST_ROOT_PASSWORD="+secretKey)
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		err = fmt.Errorf("holdfast %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(exit.Stderr))
+	}
+	return out, err
+}
+
+// status is what an operator is shown.
+func (f *fleet) status(ctx context.Context) (*operate.Status, error) {
+	out, err := f.admin(ctx, "status", "--json")
+	if err != nil {
+		return nil, err
+	}
+	s := &operate.Status{}
+	return s, json.Unmarshal(out, s)
+}
+
+// levelled waits until nothing is left to move, and says how much was.
+func (f *fleet) levelled(ctx context.Context, limit time.Duration) (*operate.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		s, err := f.status(ctx)
+		if err == nil && s.Rebalance.Surveyed && s.Rebalance.LeftShards == 0 && s.Rebalance.LeftReplicas == 0 {
+			return s, nil
+		}
+		select {
+		case <-ctx.Done():
+			if err == nil {
+				err = fmt.Errorf("%+v", s.Rebalance)
+			}
+			return nil, fmt.Errorf("not levelled after %s: %w", limit, err)
+		case <-tick.C:
+		}
+	}
+}
+
 // drain has the cluster empty a node, and waits for that.
-func (f *fleet) drain(ctx context.Context, m *member) error {
-	return errors.New("not yet")
+func (f *fleet) drain(ctx context.Context, m *member, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	_, err := f.admin(ctx, "node", "drain", m.host.Name, "--wait", "--json")
+	return err
 }

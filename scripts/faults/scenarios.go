@@ -117,21 +117,48 @@ func (s *scene) blackout() scenario {
 
 // added starts another node, which the cluster levels itself onto.
 func (s *scene) added(name string) scenario {
-	return scenario{"add " + name, func(ctx context.Context) error {
-		return s.play(ctx, "add "+name, act{strike: func(ctx context.Context) error {
-			_, err := s.fleet.join(ctx, name)
-			return err
+	title := "add " + name
+	return scenario{title, func(ctx context.Context) error {
+		return s.play(ctx, title, act{strike: func(ctx context.Context) error {
+			m, err := s.fleet.join(ctx, name)
+			if err != nil {
+				return err
+			}
+			return s.level(ctx, title, m)
 		}})
 	}}
 }
 
+// level waits until the cluster has levelled itself onto a node.
+func (s *scene) level(ctx context.Context, title string, m *member) error {
+	status, err := s.fleet.levelled(ctx, wholeLimit)
+	if err != nil {
+		s.note(title, err.Error())
+		return ctx.Err()
+	}
+	shards := int64(0)
+	for _, d := range status.Drives {
+		if d.NodeName == m.host.Name {
+			shards += d.Shards
+		}
+	}
+	if shards == 0 {
+		s.note(title, "the new node was given no shards")
+	}
+	moved := status.Rebalance
+	s.say("%s: %d shards and %d replicas moved, %.1f MB; at the least %.1f MB; it has %d shards now",
+		title, moved.MovedShards, moved.MovedReplicas, float64(moved.MovedBytes)/1e6, float64(moved.LeastBytes)/1e6, shards)
+	return nil
+}
+
 // drained empties a node, stops it and forgets it.
 func (s *scene) drained(m *member) scenario {
-	name := "drain " + m.host.Name
-	return scenario{name, func(ctx context.Context) error {
-		return s.play(ctx, name, act{strike: func(ctx context.Context) error {
-			if err := s.fleet.drain(ctx, m); err != nil {
-				return err
+	title := "drain " + m.host.Name
+	return scenario{title, func(ctx context.Context) error {
+		return s.play(ctx, title, act{strike: func(ctx context.Context) error {
+			if err := s.fleet.drain(ctx, m, wholeLimit); err != nil {
+				s.note(title, err.Error())
+				return ctx.Err()
 			}
 			s.fleet.remove(m)
 			return m.stop()

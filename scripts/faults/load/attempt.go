@@ -85,8 +85,13 @@ func (l *Load) operate(ctx context.Context, op string, r *rand.Rand, through *Fr
 		out.verdict = judge(out.err)
 		after := l.fronts.condition(front)
 		story = append(story, tell(front, took, out.err))
+		how := worst(before, after)
 		if ctx.Err() == nil {
-			l.stats.attempt(op, took, out, front, worst(before, after))
+			l.stats.attempt(op, took, out, front, how)
+		}
+		if through == nil && (how == Cut || how == Dead || how == Gone) {
+			// Promised is what the other nodes do: the time begins when one of them is asked.
+			begin, story = time.Now(), nil
 		}
 		switch {
 		case out.verdict != unclear:
