@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -189,6 +190,13 @@ func (n *network) suspect(ctx context.Context, host *replica.Host) {
 			return
 		}
 	}
+}
+
+// full reports whether a drive has reached its reserve, as far as is known here.
+func (n *network) full(d id.Drive) bool {
+	drives := n.directory.View().Drives
+	i := slices.IndexFunc(drives, func(v cluster.DriveView) bool { return v.ID == d })
+	return i >= 0 && drives[i].Status.ReadOnly
 }
 
 // leaderless says why not every group answers; nil if they do. It asks once a second at most.

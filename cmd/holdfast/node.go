@@ -28,7 +28,7 @@ func (s *server) openNode(ctx context.Context) error {
 	if err := n.meet(born.cluster, routes, born.former.Seeds); err != nil {
 		return err
 	}
-	born.transport = n.transport
+	born.transport, born.full = n.transport, n.full
 	st, err := openStorage(ctx, &s.cfg, &born.origin)
 	if err != nil {
 		return err

@@ -43,6 +43,7 @@ type origin struct {
 	drives    map[string]id.Drive // by path: the IDs of drives that a new cluster begins with
 	beginning *replica.Beginning  // of a cluster that was just formed
 	transport replica.Transport
+	full      func(d id.Drive) bool // of drives of other nodes
 }
 
 // openStorage opens or makes the drives and recovers the groups. It refuses, before it changes
@@ -249,7 +250,7 @@ func (s *storage) replicaConfig() replica.Config {
 		Groups: meta.DefaultGroups, Apply: fsm.Apply, Answer: fsm.Answer, OnDamage: s.heal.suspect, Logger: s.cfg.Logger,
 	}
 	if s.from != nil {
-		cfg.Transport = s.from.transport
+		cfg.Transport, cfg.Full = s.from.transport, s.from.full
 	}
 	for _, d := range s.drives {
 		cfg.Drives = append(cfg.Drives, replicaHandle(d))
