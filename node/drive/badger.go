@@ -15,12 +15,17 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 
+	"holdfast/internal/id"
 	"holdfast/internal/kind"
 )
 
 const (
-	// memTableBytes is the size of one of Badger's memtables; a transaction may hold 15 % of it.
+	// memTableBytes is the least size of one of Badger's memtables; a transaction may hold 15 % of it.
 	memTableBytes = 16 << 20
+	// memTableSteps of memTableStep bytes come on top, by the drive's ID: drives of a group fill at the same
+	// pace, and would all flush at the same moment, with twice the memory and a stall for everybody.
+	memTableSteps = 8
+	memTableStep  = 512 << 10
 	// memTables is how many may wait to be flushed beside the one that is written.
 	memTables = 2
 	// valueThreshold keeps every value below it in the tables: Badger's own limit.
@@ -28,10 +33,10 @@ const (
 )
 
 // badgerOptions are Badger's, as doc.go demands them.
-func badgerOptions(dir string, log *slog.Logger) badger.Options {
+func badgerOptions(dir string, drive id.Drive, log *slog.Logger) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithSyncWrites(false). // its own log is never trusted
-		WithMemTableSize(memTableBytes).
+		WithMemTableSize(memTableBytes+int64(drive[id.Size-1]%memTableSteps)*memTableStep).
 		WithNumMemtables(memTables).
 		WithValueThreshold(valueThreshold).
 		WithValueLogFileSize(1 << 20). // never used; the smallest there is
@@ -65,7 +70,7 @@ func (d *Drive) openBadger(ctx context.Context) error {
 	var db *badger.DB
 	err := verifyTables(ctx, dir)
 	if err == nil {
-		db, err = badger.Open(badgerOptions(dir, d.log))
+		db, err = badger.Open(badgerOptions(dir, d.identity.Drive, d.log))
 	}
 	if kind.Is(err, kind.Canceled) {
 		return err
@@ -118,7 +123,7 @@ func (d *Drive) replaceBadger(dir string, cause error) (*badger.DB, error) {
 		return nil, fmt.Errorf("drive: move %s aside: %w", dir, err)
 	}
 	d.fresh = true
-	db, err := badger.Open(badgerOptions(dir, d.log))
+	db, err := badger.Open(badgerOptions(dir, d.identity.Drive, d.log))
 	if err != nil {
 		return nil, fmt.Errorf("drive: open a new database after %w: %w", cause, err)
 	}

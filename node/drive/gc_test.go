@@ -278,7 +278,7 @@ func TestWhatIsFlushedSurvivesWithoutMemtables(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "badger")
 	copyStill(t, d.path(badgerName), dir)
 	closeDrive(t, d)
-	db, err := badger.Open(badgerOptions(dir, d.log))
+	db, err := badger.Open(badgerOptions(dir, d.identity.Drive, d.log))
 	if err != nil {
 		t.Fatal(err)
 	}
