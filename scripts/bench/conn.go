@@ -87,22 +87,32 @@ type refused struct {
 
 func (r *refused) Error() string { return fmt.Sprintf("answer %d: %s", r.status, r.body) }
 
+// dial opens a connection to the endpoint whose turn it is.
 func (t *target) dial() (*conn, error) {
+	turn := t.turn.Add(1) - 1
+	return t.dialTo(t.dialers[turn%uint64(len(t.dialers))])
+}
+
+func (t *target) dialTo(to *dialer) (*conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	var d net.Dialer
-	raw, err := d.DialContext(ctx, "tcp", t.dialer.address)
+	connect := d.DialContext
+	if t.via != nil {
+		connect = t.via
+	}
+	raw, err := connect(ctx, "tcp", to.address)
 	if err != nil {
 		return nil, err
 	}
 	w := &wire{Conn: raw, in: bufio.NewReaderSize(raw, wireBuffer)}
-	c := &conn{t: t, wire: w, tls: tls.Client(w, t.dialer.config), buf: make([]byte, bodyBuffer)}
+	c := &conn{t: t, wire: w, tls: tls.Client(w, to.config), buf: make([]byte, bodyBuffer)}
 	if err := c.tls.HandshakeContext(ctx); err != nil {
 		raw.Close()
 		return nil, err
 	}
 	c.in = bufio.NewReaderSize(c.tls, 4<<10)
-	c.req = http.Request{URL: &c.url, Host: t.dialer.host, Header: make(http.Header, 16)}
+	c.req = http.Request{URL: &c.url, Host: to.host, Header: make(http.Header, 16)}
 	return c, nil
 }
 

@@ -7,15 +7,19 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"regexp"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"holdfast/api/sigv4"
+	"holdfast/scripts/faults/netns"
 )
 
 const usage = `Measure an S3 endpoint, and a second one in turns (A B A B), over TLS.
@@ -30,12 +34,22 @@ seconds, which are read from /proc/PID/stat. Every answer but 200 ends the run. 
 {address} is a free address to listen on, {dir} an empty directory, {certs} a directory with a
 certificate for 127.0.0.1 (cert.pem and key.pem, the same as public.crt and private.key) and ca.pem.
 
+  go run ./scripts/bench --nodes 4 --drives 2 --scheme 5+3 --start ./holdfast \
+      --other-cmd 'env … peer --address {address} --certs {certs} https://{host1}:9000{dir} …' …
+
+starts clusters: each node on a host of its own in network namespaces (which takes root), the client
+on another, its connections to all nodes in turn. --other-cmd is run once a node: {address} is this
+node's, {addresses} those of all, separated by blanks, {host1} to {hostN} their hosts; {dir} is this
+node's, under the same path on all; {certs} is good for all. Server CPU and memory are sums of all nodes.
+
 `
 
 // options are the flags.
 type options struct {
 	a, b          target
 	start, args   string
+	nodes, drives int
+	scheme        string
 	otherCmd      string
 	dir, json     string
 	filter        string
@@ -54,10 +68,13 @@ type options struct {
 
 func main() {
 	if err := run(os.Args[1:], os.Stdout); err != nil {
-		if !errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-			os.Exit(1)
+		if errors.Is(err, flag.ErrHelp) {
+			return
 		}
+		if !errors.Is(err, netns.ErrFailed) { // the process inside has said why
+			fmt.Fprintln(os.Stderr, "bench:", err)
+		}
+		os.Exit(1)
 	}
 }
 
@@ -66,7 +83,7 @@ func parse(args []string) (*options, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.Usage = func() { fmt.Fprint(fs.Output(), usage); fs.PrintDefaults() }
 	bind := func(t *target, prefix, env string) {
-		fs.StringVar(&t.endpoint, prefix+"endpoint", "", "https://HOST:PORT of the server")
+		fs.StringVar(&t.endpoint, prefix+"endpoint", "", "https://HOST:PORT of the server; those of a cluster's nodes separated by commas")
 		fs.StringVar(&t.ca, prefix+"ca", "", "PEM `file` of the CA to trust")
 		fs.StringVar(&t.creds.AccessKey, prefix+"access-key", os.Getenv(env+"_USER"), "access key; default $"+env+"_USER")
 		fs.StringVar(&t.creds.SecretKey, prefix+"secret-key", os.Getenv(env+"_PASSWORD"), "secret key; default $"+env+"_PASSWORD")
@@ -80,7 +97,10 @@ func parse(args []string) (*options, error) {
 	bind(&o.b, "other-", "BENCH_OTHER")
 	fs.StringVar(&o.b.name, "other-name", "other", "what the table calls the other endpoint")
 	fs.StringVar(&o.start, "start", "", "start this holdfast `binary` (as `holdfast dev`) instead of using --endpoint")
-	fs.StringVar(&o.args, "start-args", "--drives 6 --scheme 4+2 --log-level warn", "more arguments for --start")
+	fs.StringVar(&o.args, "start-args", "--drives 6 --scheme 4+2 --log-level warn", "more arguments for --start; those of --nodes are "+clusterArgs+" by default")
+	fs.IntVar(&o.nodes, "nodes", 0, "start a cluster of `n` nodes (as `holdfast server`) on a network of its own; see above")
+	fs.IntVar(&o.drives, "drives", 0, "drives of each of --nodes; default 1")
+	fs.StringVar(&o.scheme, "scheme", "", "k+m of the cluster; default what holdfast chooses for its drives")
 	fs.StringVar(&o.otherCmd, "other-cmd", "", "start the other server with this shell `command`; see above")
 	fs.StringVar(&o.dir, "dir", "", "directory for what is started; default a temporary one, removed at the end")
 	fs.StringVar(&o.json, "json", "", "write all rounds and medians as JSON to this `file` (- for standard output)")
@@ -102,6 +122,12 @@ func parse(args []string) (*options, error) {
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
+	if given := false; o.nodes > 0 {
+		fs.Visit(func(f *flag.Flag) { given = given || f.Name == "start-args" })
+		if !given {
+			o.args = clusterArgs
+		}
+	}
 	switch {
 	case fs.NArg() > 0:
 		return nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
@@ -114,13 +140,18 @@ func parse(args []string) (*options, error) {
 	case o.rounds < 1 || o.smallN < 1 || o.largeN < 1 || o.sample < 1 || o.small < headLen || o.large < headLen:
 		return nil, fmt.Errorf("numbers must be positive, and objects of %d bytes or more", headLen)
 	}
-	return o, nil
+	return o, o.checkCluster()
 }
 
 func run(args []string, out io.Writer) (err error) {
 	o, err := parse(args)
 	if err != nil {
 		return err
+	}
+	if o.nodes > 0 {
+		if inside, err := o.enter(); !inside || err != nil {
+			return err
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -171,9 +202,11 @@ func (o *options) targets(ctx context.Context) (_ []*target, closeAll func(), er
 	var started []*process
 	dir, temporary := o.dir, false
 	closeAll = func() {
+		var wait sync.WaitGroup
 		for _, p := range started {
-			p.stop()
+			wait.Go(p.stop)
 		}
+		wait.Wait()
 		if temporary {
 			os.RemoveAll(dir)
 		}
@@ -184,21 +217,15 @@ func (o *options) targets(ctx context.Context) (_ []*target, closeAll func(), er
 		}
 		temporary = true
 	}
-	if o.start != "" {
-		p, err := startHoldfast(&o.a, o.start, o.args, dir)
-		if err != nil {
-			return nil, closeAll, err
-		}
-		started = append(started, p)
+	if o.nodes > 0 {
+		started, err = o.startClusters(ctx, dir)
+	} else {
+		started, err = o.startSingle(dir)
+	}
+	if err != nil {
+		return nil, closeAll, err
 	}
 	all := []*target{&o.a}
-	if o.otherCmd != "" {
-		p, err := startOther(&o.b, o.otherCmd, dir)
-		if err != nil {
-			return nil, closeAll, err
-		}
-		started = append(started, p)
-	}
 	if o.b.endpoint != "" {
 		all = append(all, &o.b)
 	}
@@ -206,13 +233,13 @@ func (o *options) targets(ctx context.Context) (_ []*target, closeAll func(), er
 		if err := t.open(); err != nil {
 			return nil, closeAll, err
 		}
-		var p *process
-		for _, s := range started {
-			if s.target == t {
-				p = s
+		var own []*process
+		for _, p := range started {
+			if p.target == t {
+				own = append(own, p)
 			}
 		}
-		if err := t.await(ctx, p); err != nil {
+		if err := t.await(ctx, own); err != nil {
 			return nil, closeAll, err
 		}
 	}
@@ -231,10 +258,12 @@ func numbers(s string) ([]int, error) {
 	return all, nil
 }
 
-// target is one endpoint.
+// target is one server: an endpoint, or those of all nodes of a cluster, separated by commas.
 type target struct {
 	name, endpoint, ca, region string
 	creds                      sigv4.Credentials
 	pids                       []int
-	dialer                     dialer
+	dialers                    []*dialer // one an endpoint; connections go to them in turn
+	turn                       atomic.Uint64
+	via                        func(ctx context.Context, network, address string) (net.Conn, error) // nil: from here
 }

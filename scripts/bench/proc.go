@@ -59,6 +59,15 @@ func cpuSeconds(pids []int) float64 {
 	return sum
 }
 
+// nodesCPU is the same of each process that was given, with its descendants.
+func (t *target) nodesCPU() []float64 {
+	var all []float64
+	for _, pid := range t.pids {
+		all = append(all, cpuSeconds(family([]int{pid})))
+	}
+	return all
+}
+
 // machineCPU is the time that all cores together were busy so far.
 func machineCPU() float64 {
 	b, err := os.ReadFile("/proc/stat")

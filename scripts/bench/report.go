@@ -52,22 +52,24 @@ type row struct {
 }
 
 type idle struct {
-	CPUPercent   float64 `json:"cpu_percent"` // of one core
-	ResidentMiB  float64 `json:"resident_mib"`
-	AnonymousMiB float64 `json:"anonymous_mib"`
+	CPUPercent      float64   `json:"cpu_percent"`       // of one core
+	CPUPercentNodes []float64 `json:"cpu_percent_nodes"` // the same of each process that was started or given
+	ResidentMiB     float64   `json:"resident_mib"`
+	AnonymousMiB    float64   `json:"anonymous_mib"`
 }
 
 type result struct {
 	Date    string   `json:"date"`
 	Machine string   `json:"machine"`
 	Command []string `json:"command"`
+	Cluster string   `json:"cluster,omitempty"`
 	Targets []string `json:"targets"`
 	Rows    []*row   `json:"cases"`
 	Idle    []*idle  `json:"idle"`
 }
 
 func newResult(b *bench) *result {
-	r := &result{Date: time.Now().UTC().Format(time.RFC3339), Machine: machine(), Command: redact(os.Args), Idle: make([]*idle, len(b.targets))}
+	r := &result{Date: time.Now().UTC().Format(time.RFC3339), Machine: machine(), Command: redact(os.Args), Cluster: b.shape(), Idle: make([]*idle, len(b.targets))}
 	for _, t := range b.targets {
 		r.Targets = append(r.Targets, t.name)
 	}
@@ -206,6 +208,9 @@ func number(x float64) string {
 // table prints the medians. With two targets, each column has both, and the ratio.
 func (r *result) table(out io.Writer) {
 	fmt.Fprintf(out, "%s; %s\n", r.Machine, r.Date)
+	if r.Cluster != "" {
+		fmt.Fprintf(out, "%s; server CPU and memory are sums of all nodes\n", r.Cluster)
+	}
 	fmt.Fprintf(out, "medians of the rounds, in turns")
 	if len(r.Targets) > 1 {
 		fmt.Fprintf(out, "; %s | %s, ratio of the first to the second", r.Targets[0], r.Targets[1])
@@ -241,6 +246,13 @@ func (r *result) table(out io.Writer) {
 	for i, idle := range r.Idle {
 		if idle != nil {
 			fmt.Fprintf(out, "\n%s idle: %.1f %% of a core, RSS %.0f MiB, anonymous %.0f MiB", r.Targets[i], idle.CPUPercent, idle.ResidentMiB, idle.AnonymousMiB)
+			if r.Cluster != "" {
+				fmt.Fprint(out, "; a node:")
+				for _, percent := range idle.CPUPercentNodes {
+					fmt.Fprintf(out, " %.1f", percent)
+				}
+				fmt.Fprint(out, " %")
+			}
 		}
 	}
 	fmt.Fprintln(out)

@@ -36,6 +36,9 @@ const loaders = 8
 // quietShare is the CPU, in cores, below which servers count as idle.
 const quietShare = 0.15
 
+// quietNodeShare is the same for each node of clusters.
+const quietNodeShare = 0.05
+
 func (b *bench) run(ctx context.Context) (*result, error) {
 	var key [32]byte
 	_, _ = rand.Read(key[:]) // never fails
@@ -368,13 +371,18 @@ func (b *bench) empty(t *target) error {
 
 // settle waits until the servers are idle, for at most b.quiet.
 func (b *bench) settle(ctx context.Context) error {
+	nodes := 0
+	for _, t := range b.targets {
+		nodes += len(t.pids)
+	}
+	share := max(quietShare, quietNodeShare*float64(nodes))
 	const step = 250 * time.Millisecond
 	for limit := time.Now().Add(b.quiet); time.Now().Before(limit); {
 		before := b.serversCPU()
 		if err := pause(ctx, step, nil); err != nil {
 			return err
 		}
-		if b.serversCPU()-before <= quietShare*step.Seconds() {
+		if b.serversCPU()-before <= share*step.Seconds() {
 			return nil
 		}
 	}
@@ -394,9 +402,9 @@ func (b *bench) measureIdle(ctx context.Context, r *result) error {
 	if err := b.settle(ctx); err != nil {
 		return err
 	}
-	before := make([]float64, len(b.targets))
+	before := make([][]float64, len(b.targets))
 	for i, t := range b.targets {
-		before[i] = cpuSeconds(family(t.pids))
+		before[i] = t.nodesCPU()
 	}
 	begin := time.Now()
 	if err := pause(ctx, b.idle, nil); err != nil {
@@ -406,7 +414,12 @@ func (b *bench) measureIdle(ctx context.Context, r *result) error {
 	for i, t := range b.targets {
 		pids := family(t.pids)
 		resident, anonymous := memory(pids)
-		r.Idle[i] = &idle{CPUPercent: 100 * (cpuSeconds(pids) - before[i]) / took, ResidentMiB: resident, AnonymousMiB: anonymous}
+		r.Idle[i] = &idle{ResidentMiB: resident, AnonymousMiB: anonymous}
+		for n, cpu := range t.nodesCPU() {
+			percent := 100 * (cpu - before[i][n]) / took
+			r.Idle[i].CPUPercent += percent
+			r.Idle[i].CPUPercentNodes = append(r.Idle[i].CPUPercentNodes, percent)
+		}
 	}
 	return nil
 }

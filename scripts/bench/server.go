@@ -18,7 +18,7 @@ import (
 
 // Bounds of starting and stopping a server.
 const (
-	readyTimeout = 60 * time.Second
+	readyTimeout = 90 * time.Second
 	stopTimeout  = 30 * time.Second
 )
 
@@ -47,8 +47,17 @@ func launch(t *target, cmd *exec.Cmd, log string) (*process, error) {
 		_ = cmd.Wait() // the exit status is in ProcessState
 		close(p.done)
 	}()
-	t.pids = []int{cmd.Process.Pid}
+	t.pids = append(t.pids, cmd.Process.Pid)
 	return p, nil
+}
+
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 func (p *process) stop() {
@@ -61,20 +70,50 @@ func (p *process) stop() {
 	}
 }
 
+// startSingle starts a server of one process each. What was started is returned with an error, too.
+func (o *options) startSingle(dir string) (started []*process, err error) {
+	if o.start != "" {
+		o.a.pids = nil
+		p, err := startHoldfast(&o.a, o.start, o.args, dir)
+		if err != nil {
+			return nil, err
+		}
+		started = append(started, p)
+	}
+	if o.otherCmd != "" {
+		o.b.pids = nil
+		p, err := startOther(&o.b, o.otherCmd, dir)
+		if err != nil {
+			return started, err
+		}
+		started = append(started, p)
+	}
+	return started, nil
+}
+
+// defaultCredentials are for a server that is started here.
+func (t *target) defaultCredentials() {
+	if t.creds.AccessKey == "" {
+		t.creds.AccessKey, t.creds.SecretKey = "bench", "bench-secret-of-the-harness"
+	}
+}
+
+func (t *target) rootEnv() []string {
+	return append(os.Environ(), "HOLDFAST_ROOT_USER="+t.creds.AccessKey, "HOLDFAST_ROOT_PASSWORD="+t.creds.SecretKey)
+}
+
 func startHoldfast(t *target, binary, args, dir string) (*process, error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	if t.creds.AccessKey == "" {
-		t.creds.AccessKey, t.creds.SecretKey = "bench", "bench-secret-of-the-harness"
-	}
+	t.defaultCredentials()
 	if binary, err = filepath.Abs(binary); err != nil {
 		return nil, err
 	}
 	data := filepath.Join(dir, "holdfast-data")
 	cmd := exec.Command(binary, append([]string{"dev", "--dir", data, "--address", address}, strings.Fields(args)...)...)
-	cmd.Env = append(os.Environ(), "HOLDFAST_ROOT_USER="+t.creds.AccessKey, "HOLDFAST_ROOT_PASSWORD="+t.creds.SecretKey)
+	cmd.Env = t.rootEnv()
 	t.endpoint, t.ca = "https://"+address, filepath.Join(data, "certs", "ca.pem")
 	return launch(t, cmd, filepath.Join(dir, "holdfast.log"))
 }
@@ -105,26 +144,29 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), nil
 }
 
-// open prepares the dialer; a CA that the server is to make may be missing yet.
+// open prepares the dialers; a CA that the server is to make may be missing yet.
 func (t *target) open() error {
-	u, err := url.Parse(t.endpoint)
-	if err != nil || u.Scheme != "https" || u.Host == "" {
-		return fmt.Errorf("%s: the endpoint %q is no https://HOST:PORT", t.name, t.endpoint)
-	}
 	if t.creds.AccessKey == "" || t.creds.SecretKey == "" {
 		return fmt.Errorf("%s: no credentials", t.name)
 	}
-	t.dialer = dialer{host: u.Host, address: u.Host}
-	if u.Port() == "" {
-		t.dialer.address += ":443"
+	for endpoint := range strings.SplitSeq(t.endpoint, ",") {
+		u, err := url.Parse(endpoint)
+		if err != nil || u.Scheme != "https" || u.Host == "" {
+			return fmt.Errorf("%s: the endpoint %q is no https://HOST:PORT", t.name, endpoint)
+		}
+		d := &dialer{host: u.Host, address: u.Host}
+		if u.Port() == "" {
+			d.address += ":443"
+		}
+		d.config = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true}
+		t.dialers = append(t.dialers, d)
 	}
-	t.dialer.config = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true}
 	return nil
 }
 
 // trust reads the CA.
 func (t *target) trust() error {
-	if t.ca == "" || t.dialer.config.RootCAs != nil {
+	if t.ca == "" || t.dialers[0].config.RootCAs != nil {
 		return nil
 	}
 	pem, err := os.ReadFile(t.ca)
@@ -135,33 +177,37 @@ func (t *target) trust() error {
 	if !pool.AppendCertsFromPEM(pem) {
 		return fmt.Errorf("%s: %s has no certificate", t.name, t.ca)
 	}
-	t.dialer.config.RootCAs = pool
+	for _, d := range t.dialers {
+		d.config.RootCAs = pool
+	}
 	return nil
 }
 
-// await polls until the server lists its buckets. p is nil when it was not started here.
-func (t *target) await(ctx context.Context, p *process) error {
+// await polls until every endpoint lists the buckets. processes are those that were started here.
+func (t *target) await(ctx context.Context, processes []*process) error {
 	deadline := time.NewTimer(readyTimeout)
 	defer deadline.Stop()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	var done chan struct{}
-	if p != nil {
-		done = p.done
-	}
-	for {
-		err := t.ping()
+	for ready := 0; ; {
+		err := t.ping(t.dialers[ready])
 		if err == nil {
-			return nil
+			if ready++; ready == len(t.dialers) {
+				return nil
+			}
+			continue
+		}
+		for _, p := range processes {
+			if p.ended() {
+				return fmt.Errorf("%s ended (%s); its output is\n%s", t.name, p.cmd.ProcessState, tail(p.log))
+			}
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-done:
-			return fmt.Errorf("%s ended (%s); its output is\n%s", t.name, p.cmd.ProcessState, tail(p.log))
 		case <-deadline.C:
-			if p != nil {
+			for _, p := range processes {
 				err = errors.Join(err, errors.New(tail(p.log)))
 			}
 			return fmt.Errorf("%s is not ready: %w", t.name, err)
@@ -169,11 +215,11 @@ func (t *target) await(ctx context.Context, p *process) error {
 	}
 }
 
-func (t *target) ping() error {
+func (t *target) ping(d *dialer) error {
 	if err := t.trust(); err != nil {
 		return err
 	}
-	c, err := t.dial()
+	c, err := t.dialTo(d)
 	if err != nil {
 		return err
 	}
