@@ -222,8 +222,6 @@ func (h *Host) leads(l *loop, r *replica) {
 			break
 		}
 	}
-	// Elections are rare, and what became of a cluster can be told by them: a term has one leader.
-	h.cfg.Logger.Info("a replica leads its group", "group", r.group, "term", now.term, "raft_id", r.id, "drive", l.drive.ID.String())
 	h.broadcast()
 }
 

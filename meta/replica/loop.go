@@ -399,12 +399,12 @@ func (l *loop) onMessage(m *Message) {
 	if r.id != to {
 		return
 	}
-	switch m.Raft.GetType() {
-	case pb.MsgUnreachable:
-		r.onLost(m)
-		return
-	case pb.MsgSnapStatus:
-		l.onSpare(r, m)
+	if m.Raft.GetType() == pb.MsgUnreachable { // ours: see Message
+		if len(m.Raft.GetContext()) > 0 {
+			l.onSpare(r, m)
+		} else {
+			r.onLost(m)
+		}
 		return
 	}
 	r.hears(from, l.tick)

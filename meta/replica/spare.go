@@ -88,7 +88,7 @@ func (l *loop) askSpare(group uint32, q *spareQuestion) bool {
 }
 
 func spareMessage(from, to uint64, text []byte) *pb.Message {
-	return &pb.Message{Type: pb.MsgSnapStatus.Enum(), From: new(from), To: new(to), Context: text}
+	return &pb.Message{Type: pb.MsgUnreachable.Enum(), From: new(from), To: new(to), Context: text}
 }
 
 // onSpare takes a question, which is a drive, or an answer, which is a drive, a sign and why not.

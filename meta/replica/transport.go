@@ -20,9 +20,9 @@ type Message struct {
 	Gone uint64
 	// Ask, if not 0, asks whether this raft ID of From has left the group. Raft is nil then.
 	Ask uint64
-	// Raft is a message of raft's; or of two types that raft sends to nobody and are of ours.
-	// MsgUnreachable: its From has lost its log or state, or cannot read it, and is to be rebuilt
-	// under another raft ID. MsgSnapStatus: a question of Spare to the leader, or the answer.
+	// Raft is a message of raft's; or MsgUnreachable, which raft sends to nobody and is of ours. Without a
+	// context: its From has lost its log or state, or cannot read it, and is to be rebuilt under
+	// another raft ID. With one: a question of Spare to the leader, or the answer.
 	Raft *pb.Message
 
 	staged *stagedRange // with a MsgSnap: what the chunks before it brought
