@@ -52,6 +52,14 @@ func (o *Operator) change(ctx context.Context, decide func(p *picture) (Change, 
 	}
 }
 
+// mover refuses to drain where nothing would move.
+func (o *Operator) mover() error {
+	if o.cfg.Dial == nil && o.cfg.Rebalance == nil {
+		return refuse(CodeUnsupported, "this server is alone and moves no data: start it as a node of a cluster (--join or --expect)")
+	}
+	return nil
+}
+
 // enough refuses that drives leave if too few stay for a piece of data, or for a group's replicas.
 func (p *picture) enough(leaving map[id.Drive]bool) error {
 	before := len(p.those(func(d *cluster.DriveView) bool { return p.Fate(d.ID) == upkeep.Stays }))

@@ -55,6 +55,15 @@ func TestADriveIsDrainedAndKept(t *testing.T) {
 	}
 }
 
+func TestWhereNothingMovesNothingIsDrained(t *testing.T) {
+	w := newWorld(t, erasure.Scheme{K: 4, M: 2}, []int{8})
+	o := w.operator(func(c *Config) { c.Rebalance = nil })
+	_, err := o.DrainDrive(t.Context(), driveID(0, 1).String())
+	refusedFor(t, err, CodeUnsupported)
+	_, err = o.DrainNode(t.Context(), "node0")
+	refusedFor(t, err, CodeUnsupported)
+}
+
 func TestTwoDrainsAtTheSameTimeLeaveEnoughDrives(t *testing.T) {
 	w := newWorld(t, erasure.Scheme{K: 2, M: 2}, []int{2, 1, 1, 1})
 	o := w.operator(nil)

@@ -13,6 +13,9 @@ import (
 
 // DrainDrive has a drive emptied: what it holds moves to the others, and nothing new goes to it.
 func (o *Operator) DrainDrive(ctx context.Context, name string) (Change, error) {
+	if err := o.mover(); err != nil {
+		return Change{}, err
+	}
 	return o.change(ctx, func(p *picture) (Change, error) {
 		d, err := p.drive(name)
 		if err != nil {

@@ -10,6 +10,8 @@ import (
 	"holdfast/cluster/placement"
 	"holdfast/cluster/upkeep"
 	"holdfast/internal/id"
+	"holdfast/meta"
+	"holdfast/meta/replica"
 	"holdfast/proto/metapb"
 )
 
@@ -130,7 +132,7 @@ func (p *picture) driveStatus(reports []report) []DriveStatus {
 	left, counted := map[string]Left{}, true
 	for i := range reports {
 		r := &reports[i]
-		counted = counted && (r.err == nil && (!r.Works || r.Rebalance.Surveyed))
+		counted = counted && p.surveyed(r)
 		for d, l := range r.Leaving {
 			sum := left[d]
 			left[d] = Left{sum.Shards + l.Shards, sum.Bytes + l.Bytes, sum.Replicas + l.Replicas}
@@ -255,16 +257,27 @@ func (o *Operator) repairStatus(p *picture, reports []report) RepairStatus {
 	return s
 }
 
+// surveyed reports whether a node knows what is left to be moved of its part: of the groups led there.
+func (p *picture) surveyed(r *report) bool {
+	if r.err != nil {
+		return false
+	}
+	leads := slices.ContainsFunc(p.groups, func(g replica.GroupStatus) bool {
+		d := p.Drive(g.Leader)
+		return g.Group != meta.SystemGroup && d != nil && d.Node == r.node.ID
+	})
+	return !r.Moves || !leads || r.Rebalance.Surveyed
+}
+
 func (p *picture) rebalanceStatus(reports []report, drives []DriveStatus) RebalanceStatus {
 	s := RebalanceStatus{Paused: p.View.Settings.GetRebalancePaused(), LimitDefault: p.View.Settings.GetRebalanceBytesPerSecond() == 0, Surveyed: true}
 	for i := range reports {
 		r := &reports[i]
-		if r.err != nil || !r.Works {
-			s.Surveyed = s.Surveyed && r.err == nil
+		s.Surveyed = s.Surveyed && p.surveyed(r)
+		if r.err != nil || !r.Moves {
 			continue
 		}
 		b := &r.Rebalance
-		s.Surveyed = s.Surveyed && b.Surveyed
 		s.LimitPerNode = max(s.LimitPerNode, b.LimitPerNode)
 		s.Scanned += b.Scanned
 		s.MovedShards += b.MovedShards

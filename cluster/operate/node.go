@@ -12,6 +12,9 @@ import (
 
 // DrainNode has all drives of a node emptied.
 func (o *Operator) DrainNode(ctx context.Context, name string) (Change, error) {
+	if err := o.mover(); err != nil {
+		return Change{}, err
+	}
 	return o.change(ctx, func(p *picture) (Change, error) {
 		n, err := p.nodeOf(name)
 		if err != nil {

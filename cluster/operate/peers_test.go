@@ -41,7 +41,7 @@ func newTown(t *testing.T, nodes int) *town {
 			c.Node, c.Layout = nodeID(n), layout
 			c.Dial = func(address string) grpc.ClientConnInterface { return host.Pool.Conn(address) }
 			c.Healed = func() int64 { return 1 }
-			if n < nodes {
+			if c.Rebalance = nil; n < nodes {
 				c.Repair, c.Rebalance = k, k
 				c.AddDrive = func(_ context.Context, path string) (id.Drive, error) {
 					if strings.Contains(path, "bad") {

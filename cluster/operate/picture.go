@@ -31,13 +31,29 @@ func (o *Operator) fresh(ctx context.Context) (*picture, error) {
 	if l.GetCluster() == nil {
 		return nil, kind.New(kind.Unavailable, "operate: the cluster is not formed yet")
 	}
-	v := overlay(*o.cfg.Layout.View(), l)
+	v := housed(overlay(*o.cfg.Layout.View(), l))
 	return &picture{Fleet: upkeep.NewFleet(v), groups: o.cfg.Groups.Status(ctx).Groups}, nil
 }
 
 // seen is the cluster as the View has it.
 func (o *Operator) seen(ctx context.Context) *picture {
-	return &picture{Fleet: upkeep.NewFleet(o.cfg.Layout.View()), groups: o.cfg.Groups.Status(ctx).Groups}
+	return &picture{Fleet: upkeep.NewFleet(housed(o.cfg.Layout.View())), groups: o.cfg.Groups.Status(ctx).Groups}
+}
+
+// housed gives drives without a node the only one there is: a process that is alone writes no node down.
+func housed(v *cluster.View) *cluster.View {
+	homeless := func(d cluster.DriveView) bool { return d.Node == id.Node{} }
+	if len(v.Nodes) != 1 || !slices.ContainsFunc(v.Drives, homeless) {
+		return v
+	}
+	c := *v
+	c.Drives = slices.Clone(v.Drives)
+	for i := range c.Drives {
+		if homeless(c.Drives[i]) {
+			c.Drives[i].Node = v.Nodes[0].ID
+		}
+	}
+	return &c
 }
 
 // overlay puts a layout into a copy of a View that may be older.

@@ -12,6 +12,7 @@ type Progress struct {
 	Version   string          `json:"version"`
 	Healed    int64           `json:"healed"`
 	Works     bool            `json:"works"` // it repairs: it is no front
+	Moves     bool            `json:"moves"` // it rebalances
 	Idle      bool            `json:"idle"`  // nothing to repair in the groups led there
 	Repair    RepairStatus    `json:"repair"`
 	Rebalance RebalanceStatus `json:"rebalance"`
@@ -42,6 +43,7 @@ func (o *Operator) Progress() Progress {
 		return p
 	}
 	r := o.cfg.Rebalance.Progress()
+	p.Moves = true
 	p.Rebalance = RebalanceStatus{
 		Paused: r.Paused, LimitPerNode: r.Limit, Surveyed: r.Surveyed, Scanned: r.Scanned, MovedShards: r.MovedShards, MovedBytes: r.MovedBytes,
 		LeastBytes: r.LeastBytes, LeftShards: r.LeftShards, LeftBytes: r.LeftBytes, WaitingShards: r.WaitingShards, MovedReplicas: r.MovedReplicas,

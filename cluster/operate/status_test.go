@@ -158,6 +158,38 @@ func TestDrivesThatAreAwaySayWhenTheyAreGivenUp(t *testing.T) {
 	}
 }
 
+func TestManyTroublesOfOneCauseAreToldOnce(t *testing.T) {
+	w, _, o := alone(t, erasure.Scheme{K: 4, M: 2}, 7)
+	w.elect(5)
+	w.kill(driveID(0, 1), driveID(0, 2))
+	got := o.Status(t.Context()).Trouble
+	if len(got) != 3 || !strings.Contains(got[0], "15m without it") || !strings.Contains(got[2], "5 of 5 metadata groups") {
+		t.Errorf("%q", got)
+	}
+	w.dead = map[id.Drive]bool{} // the drives are back, and the replicas not
+	if got = o.Status(t.Context()).Trouble; len(got) != maxGroupLines+1 || !strings.Contains(got[maxGroupLines], "more of the same kind") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestANodeThatLeadsNothingHasNothingToCount(t *testing.T) {
+	v := newTown(t, 3)
+	for n, k := range v.workers[:3] {
+		k.progress.Surveyed = n < 2
+	}
+	for i := range v.status {
+		v.status[i].Leader = driveID(i%2, 0)
+	}
+	v.status[0].Leader = driveID(2, 0) // the system group has no data
+	if !v.operators[0].Status(t.Context()).Rebalance.Surveyed {
+		t.Error("a node that leads no data is waited for")
+	}
+	v.status[1].Leader = driveID(2, 0)
+	if v.operators[0].Status(t.Context()).Rebalance.Surveyed {
+		t.Error("a node that leads data and has not looked is not waited for")
+	}
+}
+
 func TestCapacityIsThatOfDrivesThatStay(t *testing.T) {
 	w, _, o := alone(t, erasure.Scheme{K: 4, M: 2}, 9)
 	w.kill(driveID(0, 1))

@@ -2,6 +2,8 @@ package operate
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"holdfast/cluster/upkeep"
@@ -41,6 +43,48 @@ func (p *picture) groupTroubles(g *replica.GroupStatus) (all []string) {
 	return all
 }
 
+// maxGroupLines bounds what is told of single groups: what troubles one usually troubles many.
+const maxGroupLines = 6
+
+// groupLines is what troubles groups besides that drives are away, which is told of the drives.
+func (p *picture) groupLines() (lines []string) {
+	short, more := 0, 0
+	for i := range p.groups {
+		g := p.groups[i]
+		away := slices.ContainsFunc(g.Members, func(m replica.MemberStatus) bool { return !p.Alive(m.Drive) })
+		if away {
+			short++
+			g.Members = slices.DeleteFunc(slices.Clone(g.Members), func(m replica.MemberStatus) bool { return !p.Alive(m.Drive) })
+		}
+		for _, t := range p.groupTroubles(&g) {
+			if len(lines) < maxGroupLines {
+				lines = append(lines, fmt.Sprintf("metadata group %d: %s", g.Group, t))
+			} else {
+				more++
+			}
+		}
+	}
+	if more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more of the same kind: `holdfast admin status --groups`", more))
+	}
+	if short > 0 {
+		lines = append(lines, fmt.Sprintf("%d of %d metadata groups have replicas on drives that are away or lost", short, len(p.groups)))
+	}
+	return lines
+}
+
+// plain is a time without what is zero in it.
+func plain(d time.Duration) string {
+	text := d.Round(time.Second).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
 // troubles is what is not as it should be, for people, with what to do about it.
 func (o *Operator) troubles(p *picture, reports []report, s *Status) (all []string) {
 	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
@@ -64,18 +108,14 @@ func (o *Operator) troubles(p *picture, reports []report, s *Status) (all []stri
 		case d.Status.Out && n != nil && n.Alive:
 			say("%s is out: %s. Look at the disk; replace it, or start the node again to try it", name, d.Status.Reason)
 		case !d.Alive:
-			say("%s is away since %s, and is given up after %s without it", name, d.Since.UTC().Format(time.DateTime), o.after(p.View.Settings))
+			say("%s is away since %s UTC; after %s without it, what it held is rebuilt on others", name, d.Since.UTC().Format(time.DateTime), plain(o.after(p.View.Settings)))
 		case d.Status.ReadOnly:
 			say("%s is full: %s. Add drives, or delete objects", name, d.Status.Reason)
 		case p.Fate(d.ID) == upkeep.Leaves && p.View.Settings.GetRebalancePaused():
 			say("%s is to be emptied, but rebalancing is paused: `holdfast admin rebalance resume`", name)
 		}
 	}
-	for i := range s.Groups {
-		for _, t := range s.Groups[i].Trouble {
-			say("metadata group %d: %s", s.Groups[i].Number, t)
-		}
-	}
+	all = append(all, p.groupLines()...)
 	if n := s.Rebalance.WaitingShards; n > 0 {
 		say("%d shards should move and no drive takes them now: bring back or add drives", n)
 	}

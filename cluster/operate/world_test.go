@@ -228,7 +228,7 @@ func (w *world) name(drives ...id.Drive) {
 // operator makes an Operator over the world; edit may be nil.
 func (w *world) operator(edit func(*Config)) *Operator {
 	w.t.Helper()
-	cfg := Config{Node: w.local, Metadata: w, Layout: w, Groups: w, Version: "test", Now: func() time.Time { return time.Unix(1_000_060, 0) }}
+	cfg := Config{Rebalance: &worker{}, Node: w.local, Metadata: w, Layout: w, Groups: w, Version: "test", Now: func() time.Time { return time.Unix(1_000_060, 0) }}
 	if edit != nil {
 		edit(&cfg)
 	}

@@ -210,7 +210,11 @@ func printRepair(w io.Writer, s *operate.Status) error {
 	line := func(head, text string) { fmt.Fprintf(w, "%-12s%s\n", head, text) }
 	line("Redundancy", redundancyText(s))
 	line("To repair", plural(r.Queued, "piece")+" of data")
-	line("Rebuilt", fmt.Sprintf("%s since the nodes started; %s, tried again", plural(r.Rebuilt, "shard"), plural(r.Failed, "failure")))
+	rebuilt := plural(r.Rebuilt, "shard") + " since the nodes started"
+	if r.Failed > 0 {
+		rebuilt += "; " + plural(r.Failed, "failure") + ", tried again"
+	}
+	line("Rebuilt", rebuilt)
 	line("Deleted", fmt.Sprintf("%s of data reclaimed, %s waiting; %s removed", plural(r.Reclaimed, "piece"), countText(r.Garbage), plural(r.Orphans, "orphan shard")))
 	line("Given up", "drives that are away for "+timeText(time.Duration(r.AfterSeconds)*time.Second))
 	if len(r.Waiting) > 0 {
