@@ -183,7 +183,14 @@ func (s *server) begin(c *core, host client.Host) (err error) {
 	if c.meta, err = client.New(client.Config{Host: host}); err != nil {
 		return errors.Join(err, st.close())
 	}
-	c.fanout, err = fanout.New(fanout.Config{Drives: c.drives, Logger: s.cfg.Logger, OnDamage: s.damage})
+	config := fanout.Config{Drives: c.drives, Logger: s.cfg.Logger, OnDamage: s.damage}
+	if s.network != nil {
+		config.Near = func(d id.Drive) bool {
+			_, here := st.routes.Drive(d)
+			return here
+		}
+	}
+	c.fanout, err = fanout.New(config)
 	if err != nil {
 		return errors.Join(err, st.close())
 	}

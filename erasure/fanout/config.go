@@ -44,6 +44,8 @@ type Config struct {
 	// delay while nothing is known of the drives. Defaults 5 ms (on a machine whose cores are busy, a
 	// quick disk often takes 2 ms, and every stripe that is decoded for it makes that worse), 1 s, 50 ms.
 	HedgeMin, HedgeMax, HedgeFirst time.Duration
+	// Near says that a drive is on this machine: its shards cost no network. nil: all are.
+	Near func(id.Drive) bool
 	// OnDamage is told of each shard that a drive holds damaged, or should hold and does not: once
 	// a request, on several goroutines, and after the request when a slow drive says so late. It
 	// must not block. May be nil.

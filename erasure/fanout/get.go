@@ -52,6 +52,9 @@ func (f *Fanout) Get(ctx context.Context, ref Ref, off, n int64, sink func(b []b
 	}
 	defer stop()
 	g.weigh()
+	if n >= ref.Layout.StripeLen() {
+		g.preferNear()
+	}
 	for pos, end := off, off+n; pos < end; {
 		if pos, err = g.stream(ctx, pos, end, sink); err == nil || err != errStalled {
 			return err
