@@ -11,7 +11,7 @@ class Client:
 
     def __init__(self, case):
         self.c = case
-        self.config = case.scratch / "mc"
+        self.config = case.scratch / ("mc-" + case.server.host.replace(":", "-"))  # several servers, several aliases of one name
         (self.config / "certs" / "CAs").mkdir(parents=True)
         (self.config / "certs" / "CAs" / "ca.pem").write_bytes(open(case.server.ca, "rb").read())
         self.root = f"hf/{case.bucket}"

@@ -4,6 +4,7 @@ Prints a table and exits non-zero when a step failed or a canary was found. See 
 
 import argparse
 import concurrent.futures
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -30,7 +31,8 @@ def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--only", help="clients to run, separated by commas: " + ", ".join(c.name for c in CLIENTS))
     p.add_argument("--endpoint", help="use this server (https://HOST:PORT) instead of starting one; no canary search then. "
-                                      "Its credentials come from HOLDFAST_ROOT_USER and HOLDFAST_ROOT_PASSWORD")
+                                      "Several nodes of one cluster, separated by commas, are used in turn, one a step. "
+                                      "The credentials come from HOLDFAST_ROOT_USER and HOLDFAST_ROOT_PASSWORD")
     p.add_argument("--ca", help="CA certificate of --endpoint")
     p.add_argument("--holdfast", help="holdfast binary to start; the default is to build it")
     p.add_argument("--keep", action="store_true", help="keep the directory with the server's data and log")
@@ -39,8 +41,10 @@ def arguments():
 
 
 class Matrix:
-    def __init__(self, directory, server, verbose):
-        self.dir, self.server, self.verbose = directory, server, verbose
+    def __init__(self, directory, servers, verbose):
+        """servers are the nodes to go through in turn; of a single server, just that."""
+        self.dir, self.servers, self.verbose = directory, servers, verbose
+        self.server = servers[0]
         self.files = {mode: Payloads(directory, "plain" if mode == "plain" else "sealed") for mode in MODES}
         self.key, self.key2 = Key(), Key()
         self.rows, self.notes, self.failures = [], [], []
@@ -78,12 +82,13 @@ class Matrix:
 
     def steps(self, client, case, label):
         try:
-            c = client(case)
+            through = [client(dataclasses.replace(case, server=s)) for s in self.servers]
         except Exception as e:
             self.failures.append(f"{label}: {e}")
             return ["FAIL"] * len(STEPS)
         cells = []
-        for step in STEPS:
+        for number, step in enumerate(STEPS):
+            c = through[number % len(through)]
             if step == "rotate" and not case.sealed:
                 cells.append("")
                 continue
@@ -137,12 +142,13 @@ def main():
     holdfast = None
     try:
         if args.endpoint:
-            server = Server(args.endpoint, args.ca, os.environ["HOLDFAST_ROOT_USER"], os.environ["HOLDFAST_ROOT_PASSWORD"])
+            user, password = os.environ["HOLDFAST_ROOT_USER"], os.environ["HOLDFAST_ROOT_PASSWORD"]
+            servers = [Server(url, args.ca, user, password) for url in args.endpoint.split(",")]
         else:
             holdfast = Holdfast(directory, args.holdfast)
             holdfast.start()
-            server = holdfast.server
-        matrix = Matrix(directory, server, args.verbose)
+            servers = [holdfast.server]
+        matrix = Matrix(directory, servers, args.verbose)
         matrix.fill()
         for client in chosen:
             matrix.run(client)

@@ -201,7 +201,7 @@ func (f *fleet) unwhole() string {
 		if v := metricOf(body, "holdfast_full_redundancy"); v != 1 && len(m.drives) > 0 {
 			mu.Lock()
 			defer mu.Unlock()
-			status, err := call(context.Background(), m.front.HTTP(), http.MethodGet, m.address(), "status")
+			status, err := call(context.Background(), m.front.HTTP(), root(), http.MethodGet, m.address(), "status")
 			why = fmt.Sprintf("%s answers %d, holdfast_full_redundancy %v: %s %v", m.host.Name, code, v, status, err)
 		}
 		return nil

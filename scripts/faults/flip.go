@@ -61,7 +61,7 @@ func flipRounds(ctx context.Context, r *run) error {
 // scrub starts a scrub and waits for its end and for the repairs that it asked for.
 func (r *run) scrub(ctx context.Context) error {
 	before := r.srv.metric("holdfast_scrubs_total")
-	if _, err := call(ctx, r.srv.http, http.MethodPost, r.srv.address, "scrub"); err != nil {
+	if _, err := call(ctx, r.srv.http, root(), http.MethodPost, r.srv.address, "scrub"); err != nil {
 		return err
 	}
 	if err := r.srv.await(ctx, "scrubbed", readyTimeout, func() bool { return r.srv.metric("holdfast_scrubs_total") > before }); err != nil {

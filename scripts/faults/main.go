@@ -62,6 +62,8 @@ func mainErr() error {
 		return clusterMain(os.Args[2:])
 	case name == "census":
 		return censusMain(os.Args[2:])
+	case name == "compose":
+		return composeMain(os.Args[2:])
 	case kinds[name] == nil:
 		return fmt.Errorf("say what: kill, drives, flip, cluster or census (and --help for its flags)")
 	}

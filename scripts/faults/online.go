@@ -69,7 +69,7 @@ func (r *run) flipOnline(ctx context.Context, round int) error {
 
 // healed is how many drives the server has healed since its start, and its process.
 func (r *run) healed(ctx context.Context) (n int64, process int, err error) {
-	body, err := call(ctx, r.srv.http, http.MethodGet, r.srv.address, "status")
+	body, err := call(ctx, r.srv.http, root(), http.MethodGet, r.srv.address, "status")
 	if err != nil {
 		return 0, 0, err
 	}
