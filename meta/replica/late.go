@@ -9,8 +9,9 @@ import (
 )
 
 // A write needs a majority. The leader sends new entries at once to as many followers as make one
-// with itself, and to the others with the next tick: those then take many entries with one wake-up
-// and one fdatasync. What an answer promises is the same: it has always meant a majority.
+// with itself, and to one more, so that no single slow disk holds a write up; to the others with the
+// next tick: those then take many entries with one wake-up and one fdatasync. What an answer promises
+// is the same: it has always meant a majority.
 //
 // The prompt followers are the next ones in the ring of voters, so that every drive has its share of
 // both. A leader that sees one of them behind sends to everyone at once until it has caught up.
@@ -42,7 +43,7 @@ func (r *replica) divide() {
 	})
 	for k := 1; k < len(voters); k++ {
 		follower := voters[(self+k)%len(voters)]
-		if k > len(voters)/2 {
+		if k > len(voters)/2+1 {
 			d.late = append(d.late, follower)
 		} else if behind[follower] {
 			d.urgent = true
