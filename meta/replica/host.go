@@ -222,6 +222,8 @@ func (h *Host) leads(l *loop, r *replica) {
 			break
 		}
 	}
+	// Elections are rare, and a term has one leader: the logs of all nodes show whether that held.
+	h.cfg.Logger.Info("a replica leads its group", "group", r.group, "term", now.term, "raft_id", r.id, "drive", l.drive.ID.String())
 	h.broadcast()
 }
 
