@@ -33,6 +33,7 @@ type clusterOptions struct {
 	repairAfter   time.Duration
 	maxPause      time.Duration
 	summary       string
+	clients       string
 }
 
 func (o *clusterOptions) parse(args []string) error {
@@ -50,6 +51,7 @@ func (o *clusterOptions) parse(args []string) error {
 	fs.DurationVar(&o.repairAfter, "repair-after", 25*time.Second, "--repair-after of the nodes")
 	fs.DurationVar(&o.maxPause, "max-pause", 3*time.Second, "the most that an operation may take, from its first attempt, while a node is struck")
 	fs.StringVar(&o.summary, "summary", "", "file for the summary, besides the output")
+	fs.StringVar(&o.clients, "clients", "", "also run the client matrix through two nodes in turn, with these clients (see scripts/clients), or \"all\"")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -140,10 +142,34 @@ func clusterRun(ctx context.Context, o clusterOptions, dir string) error {
 	if err := s.scenarios(ctx); err != nil {
 		return err
 	}
+	if err := s.matrix(ctx); err != nil {
+		s.note("clients", err.Error())
+	}
 	if err := s.finale(ctx); err != nil {
 		s.note("finale", err.Error())
 	}
 	return s.close()
+}
+
+// matrix runs real S3 clients through a node with drives and one without, in turn.
+func (s *scene) matrix(ctx context.Context) error {
+	if s.clients == "" {
+		return nil
+	}
+	through := []string{"https://" + s.fleet.members[0].address(), "https://" + s.fleet.bystanders[0].address()}
+	args := []string{"--endpoint", strings.Join(through, ","), "--ca", s.fleet.ca()}
+	if s.clients != "all" {
+		args = append(args, "--only", s.clients)
+	}
+	begin := time.Now()
+	cmd := exec.CommandContext(ctx, "scripts/clients/run", args...)
+	cmd.Env = append(os.Environ(), "HOLDFAST_ROOT_USER="+accessKey, "HOLDFAST_ROOT_PASSWORD="+secretKey)
+	out, err := cmd.CombinedOutput()
+	fmt.Printf("%s", out)
+	if err == nil {
+		s.say("clients through two nodes in turn: all steps passed; %s", time.Since(begin).Round(time.Second))
+	}
+	return err
 }
 
 // scenarios plays those that were asked for. One that fails ends the run only if there is nothing

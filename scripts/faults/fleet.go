@@ -121,6 +121,9 @@ func (f *fleet) roots(ctx context.Context) (*x509.CertPool, error) {
 	return pool, err
 }
 
+// ca is the file of the certificate that clients trust.
+func (f *fleet) ca() string { return filepath.Join(f.bystanders[0].dir, "certs", "ca.pem") }
+
 // all are the nodes with and without drives.
 func (f *fleet) all() []*member { return append(append([]*member{}, f.members...), f.bystanders...) }
 
@@ -254,7 +257,7 @@ func (f *fleet) admin(ctx context.Context, args ...string) ([]byte, error) {
 	for _, m := range f.all() {
 		endpoints = append(endpoints, "https://"+m.address())
 	}
-	args = append([]string{"admin", "--endpoint", strings.Join(endpoints, ","), "--ca", filepath.Join(f.bystanders[0].dir, "certs", "ca.pem")}, args...)
+	args = append([]string{"admin", "--endpoint", strings.Join(endpoints, ","), "--ca", f.ca()}, args...)
 	cmd := exec.CommandContext(ctx, f.binary, args...)
 	cmd.Env = append(os.Environ(), "HOLDFAST_ROOT_USER="+accessKey, "HOLDFAST_ROOT_PASSWORD="+secretKey)
 	out, err := cmd.Output()
