@@ -7,14 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"holdfast/cluster"
 	"holdfast/cluster/gossip"
 	"holdfast/cluster/notice"
+	"holdfast/cluster/operate"
 	"holdfast/cluster/upkeep"
 	"holdfast/internal/id"
 	"holdfast/internal/rpc"
@@ -39,6 +40,7 @@ type network struct {
 	transport *wire.Transport
 	router    *wire.Router
 	notices   *notice.Board
+	operators operate.Service
 	stopWatch func()
 
 	asking   sync.Mutex

@@ -45,7 +45,7 @@ func (s *server) openNode(ctx context.Context) error {
 	if n.notices, err = notice.New(notice.Config{Dialer: n.pool, View: n.directory.View, Forget: s.forgetBucket, Believed: object.DefaultBucketCacheAge}); err != nil {
 		return errors.Join(err, st.close())
 	}
-	if err := errors.Join(born.former.Settle(born.cluster), n.serve(st.routes, st.host, born.former.Register, n.notices.Register)); err != nil {
+	if err := errors.Join(born.former.Settle(born.cluster), n.serve(st.routes, st.host, born.former.Register, n.notices.Register, n.operators.Register)); err != nil {
 		return errors.Join(err, st.close())
 	}
 	s.first = born.scheme
@@ -69,6 +69,7 @@ func (s *server) joinNode(ctx context.Context) error {
 	members := cluster.Membership{
 		Metadata: c.meta, Drives: c.storage.routes, Cluster: c.storage.cluster, Node: n.self, Directory: n.directory, Scheme: s.first, Now: time.Now, Logger: s.cfg.Logger,
 	}
+	s.register = members.Join
 	var state cluster.State
 	if err := s.insist(ctx, "the system group, which needs most of its drives' nodes", func(ctx context.Context) (err error) {
 		state, err = members.Join(ctx)
@@ -101,7 +102,7 @@ func (s *server) joinNode(ctx context.Context) error {
 	c.rebalance = b
 	s.mu.Unlock()
 	s.stopUpkeep = inBackground(r.Run, b.Run, members.Keep, func(ctx context.Context) { n.suspect(ctx, c.storage.host) })
-	return s.startEngine(state.Scheme)
+	return s.startEngine(ctx, state.Scheme)
 }
 
 // insist tries until it works or cannot, and says now and then what it waits for.

@@ -48,6 +48,7 @@ type server struct {
 	first      erasure.Scheme // of a cluster that is formed now
 	address    string         // that is listened on
 	engine     atomic.Pointer[object.Engine]
+	register   func(context.Context) (cluster.State, error) // tells the layout of the drives here
 	stopUpkeep func()
 
 	mu   sync.Mutex
@@ -247,7 +248,7 @@ func (s *server) join(ctx context.Context) error {
 		return err
 	}
 	s.stopUpkeep = inBackground(r.Run)
-	return s.startEngine(state.Scheme)
+	return s.startEngine(ctx, state.Scheme)
 }
 
 // repairConfig is what repair needs wherever it runs.
@@ -289,7 +290,7 @@ func inBackground(run ...func(context.Context)) (stop func()) {
 	}
 }
 
-func (s *server) startEngine(scheme erasure.Scheme) error {
+func (s *server) startEngine(ctx context.Context, scheme erasure.Scheme) error {
 	c := s.core
 	config := object.Config{Metadata: c.meta, Shards: c.fanout, Placer: c.placer, Scheme: scheme, Logger: s.cfg.Logger}
 	if s.network != nil {
@@ -311,9 +312,11 @@ func (s *server) startEngine(scheme erasure.Scheme) error {
 	if err != nil {
 		return err
 	}
-	operators, err := admin.New(admin.Config{
-		Credentials: s.credentials, Region: s.cfg.Region, Status: s.status, Scrub: c.repair.Scrub, Logger: s.cfg.Logger,
-	})
+	operator, err := s.newOperator(ctx)
+	if err != nil {
+		return err
+	}
+	operators, err := admin.New(admin.Config{Credentials: s.credentials, Region: s.cfg.Region, Operator: operator, Logger: s.cfg.Logger})
 	if err != nil {
 		return err
 	}

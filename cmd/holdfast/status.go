@@ -121,51 +121,6 @@ func (s *server) replicasWhole(c *core) bool {
 	return len(c.storage.host.Troubles(ctx)) == 0
 }
 
-// troubles is what keeps the groups from being whole, for people.
-func (s *server) troubles(c *core) []string {
-	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
-	defer cancel()
-	var all []string
-	for _, t := range c.storage.host.Troubles(ctx) {
-		all = append(all, fmt.Sprintf("metadata group %d: %s", t.Group, t.Why))
-	}
-	return all
-}
-
-// status is what the admin API tells.
-func (s *server) status() any {
-	type group struct {
-		Number   uint32 `json:"number"`
-		Leader   string `json:"leader,omitempty"` // drive
-		Term     uint64 `json:"term"`
-		Members  int    `json:"members"`
-		Replicas int    `json:"replicas"`        // on drives that are here
-		Joint    bool   `json:"joint,omitempty"` // between two configurations
-	}
-	out := struct {
-		Version string            `json:"version"`
-		Cluster string            `json:"cluster"`
-		Scheme  string            `json:"scheme"`
-		Drives  []telemetry.Drive `json:"drives"`
-		Groups  []group           `json:"groups"`
-		Repair  telemetry.Repair  `json:"repair"`
-		Healed  int64             `json:"healed"` // drives whose tables or raft log were replaced since the start
-		Trouble []string          `json:"trouble,omitempty"`
-	}{Version: versionText(), Drives: s.driveFigures(), Repair: s.repairFigures()}
-	if c := s.running(); c != nil {
-		out.Cluster, out.Scheme = c.storage.cluster.String(), c.scheme.String()
-		out.Healed, out.Trouble = c.storage.heal.healed.Load(), s.troubles(c)
-	}
-	for _, g := range s.groups() {
-		row := group{Number: g.Group, Term: g.Term, Members: len(g.Members), Replicas: len(g.Replicas), Joint: g.Joint}
-		if !g.Leader.IsZero() {
-			row.Leader = g.Leader.String()
-		}
-		out.Groups = append(out.Groups, row)
-	}
-	return out
-}
-
 // majorities waits until every group has a leader, and says what is missing if that does not come.
 func (s *storage) majorities(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(ctx, s.cfg.ElectionPatience)

@@ -33,6 +33,7 @@ type storage struct {
 	routes  *nodeclient.Drives // to the drives that serve
 	heal    healer
 
+	adding sync.Mutex // one drive at a time
 	mu     sync.Mutex
 	drives []*drive.Drive // one that is healed is replaced
 }
