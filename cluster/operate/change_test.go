@@ -115,9 +115,19 @@ func TestWhatHoldsDataIsNotRemovedWithoutForce(t *testing.T) {
 	w.shards = 0
 	d = w.status[0].Leader
 	_, err = w.operator(nil).RemoveDrive(t.Context(), d.String(), false)
-	refusedFor(t, err, CodeNotEmpty) // a replica is there
+	refusedFor(t, err, CodeNotEmpty) // it is in use
 	if s, _ := w.state(d); s != metapb.Drive_ACTIVE {
 		t.Error(s)
+	}
+	o = w.operator(nil)
+	if _, err := o.DrainDrive(t.Context(), d.String()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = o.RemoveDrive(t.Context(), d.String(), false)
+	refusedFor(t, err, CodeNotEmpty) // a replica is there
+	w.vacate(d)
+	if _, err := o.RemoveDrive(t.Context(), d.String(), false); err != nil {
+		t.Error(err)
 	}
 }
 

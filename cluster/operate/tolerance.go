@@ -173,12 +173,11 @@ func (p *picture) harm(lost map[id.Drive]bool, queued int64) error {
 		return nil // they are missing already
 	}
 	spread, m := p.spread(), p.View.Scheme.M
-	before, _ := p.missing(spread, nil)
 	after, _ := p.missing(spread, lost)
 	if queued > 0 {
-		before, after = before+1, after+1
+		after++
 	}
-	if after > m && after > before {
+	if after > m {
 		if queued > 0 {
 			return refuse(CodeWouldLoseData, "%d pieces of data wait for repair and may miss a shard, and with scheme %s no piece may miss more than %d: wait for the repair (`holdfast admin repair status`), or drain instead", queued, p.View.Scheme, m)
 		}

@@ -221,3 +221,15 @@ func TestADriveThatWasGivenUpCountsUntilItIsRebuilt(t *testing.T) {
 		t.Errorf("when it is: %+v", got.Drives)
 	}
 }
+
+func TestShardsWithoutADriveAreMissing(t *testing.T) {
+	w := newWorld(t, erasure.Scheme{K: 4, M: 2}, []int{6})
+	w.elect(5)
+	if err := w.operator(nil).setDrive(t.Context(), driveID(0, 5), true, metapb.Drive_RETIRED); err != nil {
+		t.Fatal(err)
+	}
+	w.elect(5)
+	if got := tolerances(t, w, false); got.Drives.Reads != 1 {
+		t.Errorf("five drives for six shards: %+v", got.Drives)
+	}
+}
