@@ -34,6 +34,7 @@ type clusterOptions struct {
 	maxPause      time.Duration
 	summary       string
 	clients       string
+	dumpSlow      bool
 }
 
 func (o *clusterOptions) parse(args []string) error {
@@ -51,6 +52,7 @@ func (o *clusterOptions) parse(args []string) error {
 	fs.DurationVar(&o.repairAfter, "repair-after", 25*time.Second, "--repair-after of the nodes")
 	fs.DurationVar(&o.maxPause, "max-pause", 3*time.Second, "the most that an operation may take, from its first attempt, while a node is struck")
 	fs.StringVar(&o.summary, "summary", "", "file for the summary, besides the output")
+	fs.BoolVar(&o.dumpSlow, "dump-slow", false, "a node that lets a request wait for 3s writes to its log what all its goroutines do, and ends: to find out why")
 	fs.StringVar(&o.clients, "clients", "", "also run the client matrix through two nodes in turn, with these clients (see scripts/clients), or \"all\"")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -132,9 +134,11 @@ func clusterRun(ctx context.Context, o clusterOptions, dir string) error {
 		return fmt.Errorf("form a cluster: %w", err)
 	}
 	formed := time.Since(s.begin)
-	s.load, err = load.New(ctx, load.Config{
-		Fronts: s.fleet.fronts, Bucket: "ledger", Seed: o.seed, Writers: o.writers, Stubborn: true, Gap: o.gap, LargePercent: 4,
-	})
+	config := load.Config{Fronts: s.fleet.fronts, Bucket: "ledger", Seed: o.seed, Writers: o.writers, Stubborn: true, Gap: o.gap, LargePercent: 4}
+	if o.dumpSlow {
+		config.OnSlow = s.fleet.dump
+	}
+	s.load, err = load.New(ctx, config)
 	if err != nil {
 		return fmt.Errorf("make a bucket: %w", err)
 	}

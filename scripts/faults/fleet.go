@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"holdfast/cluster/operate"
@@ -249,6 +250,16 @@ func (f *fleet) end() {
 		}
 		return nil
 	})
+}
+
+// dump has a node write what it does to its log, and end.
+func (f *fleet) dump(name string) {
+	for _, m := range f.all() {
+		if m.host.Name == name {
+			fmt.Fprintf(os.Stderr, "%s is slow: see %s\n", name, m.logPath())
+			m.signal(syscall.SIGQUIT)
+		}
+	}
 }
 
 // admin runs a command of the program for operators, through whatever node answers.

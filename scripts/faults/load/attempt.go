@@ -79,7 +79,9 @@ func (l *Load) operate(ctx context.Context, op string, r *rand.Rand, through *Fr
 		before := l.fronts.condition(front)
 		started := time.Now()
 		attempt, cancel := context.WithTimeout(ctx, attemptLimit)
+		watch := l.watch(front)
 		out.err = f(attempt, front.core)
+		watch.Stop()
 		cancel()
 		took := time.Since(started)
 		out.verdict = judge(out.err)
@@ -110,6 +112,18 @@ func (l *Load) operate(ctx context.Context, op string, r *rand.Rand, through *Fr
 		pause = min(2*pause, lastPause)
 	}
 }
+
+// watch tells of a request that takes longer than it should while it does.
+func (l *Load) watch(front *Front) *time.Timer {
+	return time.AfterFunc(slowAttempt, func() {
+		if l.cfg.OnSlow != nil && l.fronts.condition(front) == Well {
+			l.cfg.OnSlow(front.Name)
+		}
+	})
+}
+
+// slowAttempt is what is told to OnSlow.
+const slowAttempt = 3 * time.Second
 
 // tell is an attempt for those who ask why an operation took so long.
 func tell(front *Front, took time.Duration, err error) string {

@@ -27,6 +27,8 @@ type Config struct {
 	Gap time.Duration
 	// LargePercent of the bodies have 1 to 10 MiB, and half as many more come in parts.
 	LargePercent int
+	// OnSlow is told of a front that is well and has a request under way for three seconds. Optional.
+	OnSlow func(front string)
 }
 
 // Load is a ledger and those who write it.
