@@ -28,7 +28,7 @@ func (s *server) openNode(ctx context.Context) error {
 	if err := n.meet(born.cluster, routes, born.former.Seeds); err != nil {
 		return err
 	}
-	born.transport, born.full = n.transport, n.full
+	born.transport, born.full, born.leaves = n.transport, n.full, n.leaves
 	st, err := openStorage(ctx, &s.cfg, &born.origin)
 	if err != nil {
 		return err

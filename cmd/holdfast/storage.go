@@ -45,6 +45,7 @@ type origin struct {
 	beginning *replica.Beginning  // of a cluster that was just formed
 	transport replica.Transport
 	full      func(d id.Drive) bool // of drives of other nodes
+	leaves    func(d id.Drive) bool // a drive is to be emptied
 }
 
 // openStorage opens or makes the drives and recovers the groups. It refuses, before it changes
@@ -251,7 +252,7 @@ func (s *storage) replicaConfig() replica.Config {
 		Groups: meta.DefaultGroups, Apply: fsm.Apply, Answer: fsm.Answer, OnDamage: s.heal.suspect, Logger: s.cfg.Logger,
 	}
 	if s.from != nil {
-		cfg.Transport, cfg.Full = s.from.transport, s.from.full
+		cfg.Transport, cfg.Full, cfg.Leaves = s.from.transport, s.from.full, s.from.leaves
 	}
 	for _, d := range s.drives {
 		cfg.Drives = append(cfg.Drives, replicaHandle(d))

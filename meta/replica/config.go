@@ -50,6 +50,8 @@ type Config struct {
 	OnDamage func(drive id.Drive, err error)
 	// Full reports whether a drive of another process has reached its reserve; nil: none has.
 	Full func(drive id.Drive) bool
+	// Leaves reports whether a drive is to be emptied: it should lead no group. nil: none is.
+	Leaves func(drive id.Drive) bool
 	// Logger takes what operators should know; default none.
 	Logger *slog.Logger
 

@@ -42,6 +42,10 @@ type sim struct {
 }
 
 func newSim(t testing.TB, seed uint64, drives, factor int, groups uint32) *sim {
+	return newSimWith(t, seed, drives, factor, groups, func(*sim) {})
+}
+
+func newSimWith(t testing.TB, seed uint64, drives, factor int, groups uint32, change func(*sim)) *sim {
 	return newSimOf(t, seed, drives, 1, factor, groups)
 }
 
@@ -61,6 +65,7 @@ func newSimOf(t testing.TB, seed uint64, hosts, per, factor int, groups uint32) 
 		d.KV.AutoFlush = 1 + s.rng.Uint64N(60)
 	}
 	s.cfg.Beginning = beginning(factor, s.drives)
+	change(s)
 	for i := range s.hosts {
 		s.start(i)
 	}

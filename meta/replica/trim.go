@@ -1,9 +1,12 @@
 package replica
 
 import (
+	"slices"
+
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/tracker"
 
+	"holdfast/internal/id"
 	"holdfast/node/drive/log"
 )
 
@@ -42,10 +45,13 @@ func (l *loop) maintain() {
 	for _, r := range l.replicas {
 		l.settleMembers(r)
 	}
-	if l.tick%balanceTicks < trimTicks {
+	if l.tick%balanceTicks < trimTicks || l.leaves(l.drive.ID) {
 		l.balance()
 	}
 }
+
+// leaves reports whether a drive is to be emptied.
+func (l *loop) leaves(d id.Drive) bool { return l.cfg.Leaves != nil && l.cfg.Leaves(d) }
 
 // askWhetherGone has replicas that nobody talks to ask the others whether they are still members. A
 // voter asks by campaigning; a learner that was removed would wait forever.
@@ -81,17 +87,20 @@ func (l *loop) noteFull() {
 // balanceTicks is how often leaders on this drive ask whether another should lead.
 const balanceTicks = 100
 
-// balance hands groups to their first voter, so that after a drive came back the leaders are spread
-// again. Only to one that has everything: the hand-over then takes one message.
+// balance hands groups to their first voter that is to stay, so that after a drive came back the
+// leaders are spread again, and one that is emptied leads nothing. Only to one that has everything: the
+// hand-over then takes one message.
 func (l *loop) balance() {
 	for _, r := range l.replicas {
 		if !r.leads() || r.config.joint() || len(r.config.conf.Voters) < 2 {
 			continue
 		}
-		first := r.config.voters()[0]
-		if first == r.id {
+		voters := r.config.voters()
+		at := slices.IndexFunc(voters, func(raftID uint64) bool { return !l.leaves(r.config.members[raftID]) })
+		if at < 0 || voters[at] == r.id {
 			continue
 		}
+		first := voters[at]
 		ready := false
 		r.node.WithProgress(func(raftID uint64, _ raft.ProgressType, p tracker.Progress) {
 			if raftID == first {
