@@ -13,7 +13,7 @@ import (
 func TestADriveThatLeavesLeadsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var leaving atomic.Pointer[id.Drive]
-		s := newSimWith(t, 5, 5, 5, 8, func(s *sim) {
+		s := newSimWith(t, 5, 5, 1, 5, 8, func(s *sim) {
 			s.cfg.Leaves = func(d id.Drive) bool { l := leaving.Load(); return l != nil && *l == d }
 		})
 		led := func(i int) (n int) {

@@ -42,15 +42,16 @@ type sim struct {
 }
 
 func newSim(t testing.TB, seed uint64, drives, factor int, groups uint32) *sim {
-	return newSimWith(t, seed, drives, factor, groups, func(*sim) {})
-}
-
-func newSimWith(t testing.TB, seed uint64, drives, factor int, groups uint32, change func(*sim)) *sim {
 	return newSimOf(t, seed, drives, 1, factor, groups)
 }
 
 // newSimOf has per drives at each host.
 func newSimOf(t testing.TB, seed uint64, hosts, per, factor int, groups uint32) *sim {
+	return newSimWith(t, seed, hosts, per, factor, groups, func(*sim) {})
+}
+
+// newSimWith has what change changes, too.
+func newSimWith(t testing.TB, seed uint64, hosts, per, factor int, groups uint32, change func(*sim)) *sim {
 	s := &sim{t: t, rng: rand.New(rand.NewPCG(seed, 1)), cut: map[[2]int]bool{}, per: per}
 	s.drives = testDrives(hosts * per)
 	s.hosts, s.takes = make([]*replica.Host, hosts), make([]int, hosts)
