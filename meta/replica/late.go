@@ -26,7 +26,7 @@ type division struct {
 func (d *division) has(follower uint64) bool { return !d.urgent && slices.Contains(d.late, follower) }
 
 // divide chooses anew. What was late has been sent, so that no follower gets entries out of order.
-func (r *replica) divide() {
+func (l *loop) divide(r *replica) {
 	d := &r.late
 	d.late, d.urgent = d.late[:0], false
 	if !r.leads() || r.config.joint() {
@@ -39,7 +39,7 @@ func (r *replica) divide() {
 	}
 	behind := make(map[uint64]bool, len(voters))
 	r.node.WithProgress(func(raftID uint64, _ raft.ProgressType, p tracker.Progress) {
-		behind[raftID] = p.State != tracker.StateReplicate || !p.RecentActive || p.Match < d.last
+		behind[raftID] = p.State != tracker.StateReplicate || !l.active(r, raftID) || p.Match < d.last
 	})
 	for k := 1; k < len(voters); k++ {
 		follower := voters[(self+k)%len(voters)]

@@ -350,7 +350,7 @@ func (l *loop) onTick() error {
 	}
 	l.late.release(l)
 	for _, r := range l.replicas {
-		r.divide()
+		l.divide(r)
 		l.releaseHeld(r)
 		l.checkSuspicion(r)
 		if r.campaignAt != 0 && l.tick >= r.campaignAt {

@@ -41,7 +41,7 @@ func (l *loop) resign() (n int) {
 		var best, match uint64
 		r.node.WithProgress(func(raftID uint64, _ raft.ProgressType, p tracker.Progress) {
 			elsewhere := l.host.loopOf(r.config.members[raftID]) == nil
-			if elsewhere && r.config.isVoter(raftID) && p.RecentActive && p.State == tracker.StateReplicate && p.Match >= match {
+			if elsewhere && r.config.isVoter(raftID) && l.active(r, raftID) && p.State == tracker.StateReplicate && p.Match >= match {
 				best, match = raftID, p.Match
 			}
 		})

@@ -104,7 +104,7 @@ func (l *loop) balance() {
 		ready := false
 		r.node.WithProgress(func(raftID uint64, _ raft.ProgressType, p tracker.Progress) {
 			if raftID == first {
-				ready = p.RecentActive && p.State == tracker.StateReplicate && p.Match == r.st.last()
+				ready = l.active(r, first) && p.State == tracker.StateReplicate && p.Match == r.st.last()
 			}
 		})
 		if ready {
