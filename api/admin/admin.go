@@ -28,12 +28,8 @@ type Config struct {
 	Credentials sigv4.Lookup
 	// Region is what requests are signed for; "" is us-east-1.
 	Region string
-	// Operator answers. Required, unless Status and Scrub are given.
+	// Operator answers. Required.
 	Operator Operator
-	// Status and Scrub are all there is without an Operator: what GET status answers, and what starts
-	// a scrub without blocking.
-	Status func() any
-	Scrub  func()
 	// Now is time.Now but in tests.
 	Now func() time.Time
 	// Logger gets a line for each call that changes something.
@@ -41,7 +37,7 @@ type Config struct {
 }
 
 func (c *Config) validate() error {
-	if c.Credentials == nil || c.Operator == nil && (c.Status == nil || c.Scrub == nil) {
+	if c.Credentials == nil || c.Operator == nil {
 		return errors.New("admin: Config needs Credentials and an Operator")
 	}
 	if c.Now == nil {
@@ -65,11 +61,8 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, calls: calls(cfg.Operator)}
 	s.verifier = sigv4.New(sigv4.Config{Lookup: cfg.Credentials, Regions: []string{cfg.Region}, Now: cfg.Now})
-	if s.calls = alone(&cfg); cfg.Operator != nil {
-		s.calls = calls(cfg.Operator)
-	}
 	return s, nil
 }
 

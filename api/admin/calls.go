@@ -66,17 +66,6 @@ func calls(o Operator) map[string]call {
 // maxSeconds fits into a time.Duration.
 const maxSeconds = 1 << 33
 
-// alone is the API of a server without an Operator.
-func alone(cfg *Config) map[string]call {
-	return map[string]call{
-		"GET status": {do: func(context.Context, url.Values) (any, error) { return cfg.Status(), nil }},
-		"POST scrub": started(func(context.Context) (operate.Started, error) {
-			cfg.Scrub()
-			return operate.Started{}, nil
-		}),
-	}
-}
-
 func change(takes []string, do func(context.Context, url.Values) (any, error)) call {
 	return call{do: do, takes: takes, changes: true}
 }

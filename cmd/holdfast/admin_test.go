@@ -278,7 +278,9 @@ func office(t *testing.T, f *fakeCluster) *httptest.Server {
 func tool(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = run(t.Context(), append([]string{"admin"}, args...), &out, &errs)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // one that never ends is interrupted, which tests see
+	defer cancel()
+	code = run(ctx, append([]string{"admin"}, args...), &out, &errs)
 	return code, out.String(), errs.String()
 }
 
