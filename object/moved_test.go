@@ -90,4 +90,3 @@ func dataOf(t *testing.T, s *store) id.Data {
 	must(t, err)
 	return ref.Data
 }
-

@@ -397,11 +397,9 @@ func TestADriveThatReturnsAfterItWasGivenUpIsCleared(t *testing.T) {
 func TestASwapIsForTheWholeRecord(t *testing.T) {
 	w := newWorld(t, 8)
 	w.withLayout()
-	a, err := w.meta.Ask(t.Context(), 1, &metapb.Query{Op: &metapb.Query_ScanData{ScanData: &metapb.ScanData{}}})
-	must(t, err)
 	var rec *metapb.DataRecord
 	for g := uint32(1); rec == nil && g <= 3; g++ {
-		a, err = w.meta.Ask(t.Context(), g, &metapb.Query{Op: &metapb.Query_ScanData{ScanData: &metapb.ScanData{}}})
+		a, err := w.meta.Ask(t.Context(), g, &metapb.Query{Op: &metapb.Query_ScanData{ScanData: &metapb.ScanData{}}})
 		must(t, err)
 		if len(a.Data) > 0 {
 			rec = a.Data[0]

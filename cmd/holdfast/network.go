@@ -281,8 +281,8 @@ func (n *network) stopServing() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopPeers)
 	defer cancel()
 	n.peers.Stop(ctx)
-	if n.serving != nil {
-		<-n.serving
+	if err := <-n.serving; err != nil {
+		n.cfg.Logger.Error("answering the other nodes ended early", "error", err)
 	}
 	n.peers = nil
 }

@@ -36,7 +36,7 @@ const (
 func badgerOptions(dir string, drive id.Drive, log *slog.Logger) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithSyncWrites(false). // its own log is never trusted
-		WithMemTableSize(memTableBytes+int64(drive[id.Size-1]%memTableSteps)*memTableStep).
+		WithMemTableSize(memTableBytes + int64(drive[id.Size-1]%memTableSteps)*memTableStep).
 		WithNumMemtables(memTables).
 		WithValueThreshold(valueThreshold).
 		WithValueLogFileSize(1 << 20). // never used; the smallest there is

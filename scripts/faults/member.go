@@ -148,12 +148,7 @@ func (m *member) status(path string) int {
 	return code
 }
 
-// metric is the sum of a metric over its labels; -1 when it is not there.
-func (m *member) metric(name string) float64 {
-	_, body := m.fetch("/-/metrics")
-	return metricOf(body, name)
-}
-
+// metricOf is the sum of a metric over its labels; -1 when it is not there.
 func metricOf(body []byte, name string) float64 {
 	sum, found := 0.0, false
 	for sc := bufio.NewScanner(bytes.NewReader(body)); sc.Scan(); {
