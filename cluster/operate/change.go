@@ -45,10 +45,25 @@ func (o *Operator) change(ctx context.Context, decide func(p *picture) (Change, 
 		if kind.Is(err, kind.Conflict) && try < maxTries {
 			continue
 		}
-		if c.Changed {
-			o.cfg.Layout.Nudge()
+		if err == nil && c.Changed {
+			o.seeChange(ctx)
 		}
 		return c, asRefused(err)
+	}
+}
+
+// seeChange has everybody look at the layout, and waits until this node's View has it: who changed something
+// and then looks should find it changed.
+func (o *Operator) seeChange(ctx context.Context) {
+	o.cfg.Layout.Nudge()
+	ctx, cancel := context.WithTimeout(ctx, seenTimeout)
+	defer cancel()
+	a, err := o.cfg.Metadata.Ask(ctx, meta.SystemGroup, &metapb.Query{Op: &metapb.Query_GetLayout{GetLayout: &metapb.GetLayout{}}})
+	if err == nil {
+		err = o.cfg.Layout.WaitVersion(ctx, a.GetLayout().GetVersion())
+	}
+	if err != nil { // it is done all the same, and seen a little later
+		o.cfg.Logger.DebugContext(ctx, "a change of the layout is not seen here yet", "error", err)
 	}
 }
 

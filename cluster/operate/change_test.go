@@ -41,8 +41,8 @@ func TestADriveIsDrainedAndKept(t *testing.T) {
 			t.Fatalf("%+v, %v", c, err)
 		}
 	}
-	if s, removed := w.state(d); s != metapb.Drive_DRAINING || removed || w.nudged != 1 {
-		t.Errorf("%s, removed %v, %d nudges", s, removed, w.nudged)
+	if s, removed := w.state(d); s != metapb.Drive_DRAINING || removed || w.nudged != 1 || w.waited != w.View().Version {
+		t.Errorf("%s, removed %v, %d nudges, waited for layout %d", s, removed, w.nudged, w.waited)
 	}
 	for _, changed := range []bool{true, false} {
 		c, err := o.UndrainDrive(t.Context(), d.String())

@@ -21,6 +21,8 @@ type Layout interface {
 	View() *cluster.View
 	// Nudge has changes of the layout seen at once.
 	Nudge()
+	// WaitVersion returns when the View has a layout of at least this version.
+	WaitVersion(ctx context.Context, version uint64) error
 }
 
 // Groups are all metadata groups, wherever they are led: *wire.Router, or *replica.Host where there
@@ -70,6 +72,8 @@ type Config struct {
 const (
 	// nodeTimeout bounds the question to one node: the others' answers do not wait for long.
 	nodeTimeout = 3 * time.Second
+	// seenTimeout bounds the wait for a change to be in this node's own View.
+	seenTimeout = 3 * time.Second
 	// maxAsked is how many nodes are asked at the same time.
 	maxAsked = 32
 	// maxTries is how often a change begins anew because another got in between.

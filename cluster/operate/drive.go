@@ -179,7 +179,7 @@ func (o *Operator) AddDrive(ctx context.Context, node, path string) (Change, err
 	if err != nil {
 		return Change{}, asRefused(err)
 	}
-	o.cfg.Layout.Nudge()
+	o.seeChange(ctx)
 	view := &cluster.DriveView{ID: drive, Node: n.ID}
 	view.Status.Path = path
 	c := p.driveChange(view, true, StateActive, "is in use; data moves to it now: `holdfast admin rebalance status --watch`")

@@ -101,6 +101,9 @@ type standpoint struct {
 // Nudge implements Layout.
 func (s *standpoint) Nudge() {}
 
+// WaitVersion implements Layout.
+func (s *standpoint) WaitVersion(context.Context, uint64) error { return nil }
+
 // View implements Layout.
 func (s *standpoint) View() *cluster.View {
 	v := s.w.View()

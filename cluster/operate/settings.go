@@ -86,7 +86,7 @@ func (o *Operator) set(ctx context.Context, edit func(*metapb.Settings)) (Settin
 			continue
 		}
 		if err == nil {
-			o.cfg.Layout.Nudge()
+			o.seeChange(ctx)
 		}
 		return out, asRefused(err)
 	}

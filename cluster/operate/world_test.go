@@ -40,6 +40,7 @@ type world struct {
 	status []replica.GroupStatus
 	peers  map[id.Node]string
 	nudged int
+	waited uint64 // for this version of the layout
 }
 
 func nodeID(n int) id.Node      { return id.Node{0xA0 + byte(n), 1, 2, 3} }
@@ -156,6 +157,12 @@ func (w *world) Status(context.Context) replica.Status {
 
 // Nudge implements Layout.
 func (w *world) Nudge() { w.nudged++ }
+
+// WaitVersion implements Layout.
+func (w *world) WaitVersion(_ context.Context, version uint64) error {
+	w.waited = version
+	return nil
+}
 
 // View implements Layout.
 func (w *world) View() *cluster.View {

@@ -502,6 +502,21 @@ func TestWaitingEndsWhenTheDrainIsCalledOff(t *testing.T) {
 	}
 }
 
+// TestANodeThatHasNotHeardOfTheDrainYetIsAskedAgain: the one that was told has died, say.
+func TestANodeThatHasNotHeardOfTheDrainYetIsAskedAgain(t *testing.T) {
+	f := &fakeCluster{status: func(look int) *operate.Status {
+		if look < 3 {
+			return healthyStatus()
+		}
+		return emptying(1, 100)(look - 2)
+	}}
+	f.change = operate.Change{Changed: true, What: "drive", ID: healthyStatus().Drives[1].ID, Message: "it is being emptied"}
+	office(t, f)
+	if code, out, errs := tool(t, "drive", "drain", "x", "--wait"); code != 0 || !strings.Contains(out, "can be pulled") {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+}
+
 // TestAWatchOutlivesTheNodeThatWasAsked: the work is the cluster's.
 func TestAWatchOutlivesTheNodeThatWasAsked(t *testing.T) {
 	f := &fakeCluster{status: emptying(1, 300, 200)}

@@ -191,10 +191,15 @@ func (s *session) waitDrained(ctx context.Context, c *operate.Change) error {
 // draining follows what becomes empty.
 type draining struct {
 	what, id string
+	begun    bool // it was seen to be drained
+	early    int  // looks before that
 	bytes    pace
-	shards   pace
 	latest   drained
 }
+
+// maxEarly is how many looks may find nothing drained at first: the node that is asked may not be the one
+// that was told.
+const maxEarly = 5
 
 // drained is the progress for programs.
 type drained struct {
@@ -213,7 +218,7 @@ type drained struct {
 func (d *draining) progress(st *operate.Status) (text string, done bool, err error) {
 	now := drained{What: d.what, ID: d.id, Counted: true}
 	defer func() { d.latest = now }()
-	left := 0
+	left, staying := 0, 0
 	for i := range st.Drives {
 		v := &st.Drives[i]
 		if d.what == "drive" && v.ID != d.id || d.what == "node" && v.Node != d.id {
@@ -235,9 +240,17 @@ func (d *draining) progress(st *operate.Status) (text string, done bool, err err
 				return "", true, fmt.Errorf("the drive was given up before it was empty: what it held is rebuilt from the others, see holdfast admin repair status")
 			}
 		default:
-			return "", true, fmt.Errorf("it is not being drained any more: somebody has called that off")
+			staying++
 		}
 	}
+	if staying > 0 {
+		if d.early++; d.begun || d.early > maxEarly {
+			return "", true, fmt.Errorf("it is not being drained any more: somebody has called that off")
+		}
+		now.Counted = false
+		return "waiting for the node to hear of it", false, nil
+	}
+	d.begun = true
 	if left == 0 {
 		now.Done = true
 		if d.what == "node" {

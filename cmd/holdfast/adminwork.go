@@ -131,7 +131,7 @@ func rebalanceLine(r *operate.RebalanceStatus) string {
 	if r.LeftReplicas > 0 {
 		text += ", " + plural(r.LeftReplicas, "metadata replica")
 	}
-	if r.BytesPerSecond > 0 {
+	if r.BytesPerSecond > 0 && r.LeftBytes > 0 {
 		text += fmt.Sprintf(", %s, about %s to go", rateText(r.BytesPerSecond), timeText(time.Duration(r.EtaSeconds)*time.Second))
 	}
 	return text
