@@ -211,8 +211,8 @@ func (s *scene) finale(ctx context.Context) error {
 		return err
 	}
 	errs := []error{s.idle(ctx), s.listenIn(ctx)}
-	if err := s.fleet.whole(ctx, wholeLimit); err != nil {
-		return errors.Join(append(errs, err)...)
+	if _, err := s.fleet.levelled(ctx, wholeLimit); err != nil {
+		errs = append(errs, err) // it is counted all the same
 	}
 	for _, m := range s.fleet.all() {
 		errs = append(errs, m.stop())

@@ -203,14 +203,27 @@ func (f *fleet) unwhole() string {
 	_ = f.each(func(m *member) error {
 		code, body := m.fetch("/-/metrics")
 		if v := metricOf(body, "holdfast_full_redundancy"); v != 1 && len(m.drives) > 0 {
+			told := m.troubles()
 			mu.Lock()
 			defer mu.Unlock()
-			status, err := call(context.Background(), m.front.HTTP(), root(), http.MethodGet, m.address(), "status")
-			why = fmt.Sprintf("%s answers %d, holdfast_full_redundancy %v: %s %v", m.host.Name, code, v, status, err)
+			why = fmt.Sprintf("%s answers %d, holdfast_full_redundancy is %v: %s", m.host.Name, code, v, told)
 		}
 		return nil
 	})
 	return why
+}
+
+// troubles is what a node tells operators.
+func (m *member) troubles() string {
+	body, err := call(context.Background(), m.front.HTTP(), root(), http.MethodGet, m.address(), "status")
+	var s operate.Status
+	if err == nil {
+		err = json.Unmarshal(body, &s)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%d wait for repair, %v", s.Repair.Queued, s.Trouble)
 }
 
 // cut separates a node from the others: what it sends, what it is sent, or both. Clients reach it still.
@@ -289,24 +302,27 @@ func (f *fleet) status(ctx context.Context) (*operate.Status, error) {
 	return s, json.Unmarshal(out, s)
 }
 
+// steadyFor is how long nothing must have been left to move: nodes wait for a while after a change of the
+// layout before they look at what follows from it.
+const steadyFor = 13 * time.Second
+
 // levelled waits until nothing is left to move, and says how much was.
 func (f *fleet) levelled(ctx context.Context, limit time.Duration) (*operate.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
+	for since := time.Now(); ; {
 		s, err := f.status(ctx)
-		if err == nil && s.Rebalance.Surveyed && s.Rebalance.LeftShards == 0 && s.Rebalance.LeftReplicas == 0 {
+		if err != nil || !s.Redundancy.Full || !s.Rebalance.Surveyed || s.Rebalance.LeftShards > 0 || s.Rebalance.LeftReplicas > 0 {
+			since = time.Now()
+		}
+		if time.Since(since) > steadyFor {
 			return s, nil
 		}
-		select {
-		case <-ctx.Done():
+		if pauseFor(ctx, time.Second) != nil {
 			if err == nil {
-				err = fmt.Errorf("%+v", s.Rebalance)
+				err = fmt.Errorf("full redundancy %v, %v; %+v", s.Redundancy.Full, s.Trouble, s.Rebalance)
 			}
 			return nil, fmt.Errorf("not levelled after %s: %w", limit, err)
-		case <-tick.C:
 		}
 	}
 }

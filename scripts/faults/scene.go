@@ -66,7 +66,10 @@ func (s *scene) play(ctx context.Context, name string, a act) error {
 	}
 	mended := time.Now()
 	if err == nil {
-		err = s.fleet.whole(ctx, s.repairAfter+wholeLimit)
+		if errWhole := s.fleet.whole(ctx, s.repairAfter+wholeLimit); errWhole != nil {
+			r.failures = append(r.failures, errWhole.Error())
+			err = ctx.Err()
+		}
 	}
 	r.recovered = time.Since(mended)
 	s.load.Stop()

@@ -12,7 +12,7 @@ func (c *census) countReplicas(ctx context.Context) error {
 	want := 0
 	groups := c.host.Status(ctx).Groups
 	for _, g := range groups {
-		want = max(want, len(g.Members))
+		want = max(want, voters(g))
 	}
 	c.report.Groups, c.report.Factor = len(groups), want
 	for _, g := range groups {
@@ -21,9 +21,18 @@ func (c *census) countReplicas(ctx context.Context) error {
 	return ctx.Err()
 }
 
+func voters(g replica.GroupStatus) (n int) {
+	for _, m := range g.Members {
+		if m.Voter {
+			n++
+		}
+	}
+	return n
+}
+
 func (c *census) countGroup(ctx context.Context, g replica.GroupStatus, want int) {
-	if len(g.Members) < want || g.Joint {
-		c.report.find("replicas", "group %d has %d members of %d, between two configurations: %v", g.Group, len(g.Members), want, g.Joint)
+	if n := voters(g); n < want || g.Joint {
+		c.report.find("replicas", "group %d has %d voting members of %d, between two configurations: %v", g.Group, n, want, g.Joint)
 	}
 	type content struct{ index, sum uint64 }
 	var first content
