@@ -8,6 +8,7 @@ import (
 	"holdfast/cluster/placement"
 	"holdfast/cluster/upkeep"
 	"holdfast/internal/id"
+	"holdfast/internal/kind"
 	"holdfast/meta/replica"
 )
 
@@ -18,7 +19,11 @@ const moveReplicaTimeout = 10 * time.Minute
 func (b *Rebalancer) replicaLoop(ctx context.Context) {
 	var next time.Time
 	steady := steady{}
+	led := map[uint32]bool{}
 	for pause(ctx, b.cfg.Poll) == nil {
+		if b.gained(led) { // by a leader that should not move its own replica
+			next = time.Time{}
+		}
 		_, ok := steady.look(b)
 		if !ok || b.paused() || !steady.changed && b.cfg.Now().Before(next) {
 			continue
@@ -30,6 +35,16 @@ func (b *Rebalancer) replicaLoop(ctx context.Context) {
 			next = b.cfg.Now().Add(b.cfg.DrainInterval)
 		}
 	}
+}
+
+// gained brings led up to date with the groups that are led here, and reports whether one came to it.
+func (b *Rebalancer) gained(led map[uint32]bool) (gained bool) {
+	for g := range b.cfg.Metadata.Groups() + 1 {
+		leads := b.leads(g)
+		gained = gained || leads && !led[g]
+		led[g] = leads
+	}
+	return gained
 }
 
 // levelReplicas moves at most one replica of each group led here, and reports whether there is more to do.
@@ -89,7 +104,7 @@ func (b *Rebalancer) moveReplica(ctx context.Context, group uint32, from, to id.
 	defer cancel()
 	begin := b.cfg.Now()
 	if err := b.cfg.Groups.MoveReplica(moving, group, from, to); err != nil {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !kind.Is(err, kind.NotLeader) { // else the new leader does it
 			b.cfg.Logger.Warn("a metadata replica could not be moved yet; it is tried again", "group", group, "from", from, "to", to, "error", err)
 		}
 		return err

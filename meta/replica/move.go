@@ -162,6 +162,11 @@ func (h *Host) moveStep(ctx context.Context, group uint32, from, to id.Drive, pr
 		return false, fmt.Errorf("replica: drive %s has a replica of group %d already", to, group)
 	case old == 0:
 		return false, errNoMove
+	case learner == 0 && v.leader == old && len(c.conf.Voters) > 1:
+		// First, while the group is whole: should the new leader be elsewhere, it is its host that moves
+		// the replica, from the beginning.
+		h.transfer(group, old)
+		return false, nil
 	case learner == 0:
 		if h.loopOf(to) == nil && h.cfg.Transport == nil {
 			return false, fmt.Errorf("replica: no drive %s here", to)

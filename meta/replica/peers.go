@@ -22,6 +22,7 @@ func (r *replica) hears(from uint64, tick uint64) {
 // beginLeading gives every member the benefit of the doubt.
 func (r *replica) beginLeading(tick uint64) {
 	r.lost, r.spared, r.leaving, r.unsettled = nil, nil, nil, unsettled{changed: true}
+	r.ledFrom = tick
 	r.heardFrom = make(map[uint64]uint64, len(r.config.members))
 	for raftID := range r.config.members {
 		r.heardFrom[raftID] = tick

@@ -50,6 +50,7 @@ type replica struct {
 	suspects    map[id.Drive]bool // drives that are probably gone, the leader's among them
 	// A leader's: when it last heard of members, and those that told that they are lost.
 	heardFrom  map[uint64]uint64
+	ledFrom    uint64 // tick since which it leads
 	lost       map[uint64]bool
 	spared     map[id.Drive]uint64 // drives that were told to go, and until which tick they are believed to
 	unsettled  unsettled

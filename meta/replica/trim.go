@@ -87,6 +87,10 @@ func (l *loop) noteFull() {
 // balanceTicks is how often leaders on this drive ask whether another should lead.
 const balanceTicks = 100
 
+// keepTicks is how long a leader keeps a group before it hands it to another for balance's sake: time
+// for what it was made the leader for, such as a move of the one who led before.
+const keepTicks = 600
+
 // balance hands groups to their first voter that is to stay, so that after a drive came back the
 // leaders are spread again, and one that is emptied leads nothing. Only to one that has everything: the
 // hand-over then takes one message.
@@ -97,7 +101,7 @@ func (l *loop) balance() {
 		}
 		voters := r.config.voters()
 		at := slices.IndexFunc(voters, func(raftID uint64) bool { return !l.leaves(r.config.members[raftID]) })
-		if at < 0 || voters[at] == r.id {
+		if at < 0 || voters[at] == r.id || l.tick-r.ledFrom < keepTicks && !l.leaves(l.drive.ID) {
 			continue
 		}
 		first := voters[at]
