@@ -5,8 +5,18 @@
 //	go run ./scripts/faults drives               lose any m drives, repair, lose any others
 //	go run ./scripts/faults flip   --rounds 30   flip a byte of any file of one drive
 //
+//	go run ./scripts/faults cluster              six nodes and a front in network namespaces: each
+//	                                             killed, paused, cut off, wiped; one added, one drained; all
+//	                                             restarted in turn, all killed. --short: one of a kind
+//	go run ./scripts/faults census DRIVE…        count what is on all drives of a cluster that is stopped
+//
+// After its scenarios, cluster captures what travels between nodes, searches every file, and takes the
+// census: no secret may be found, every shard must be on disk, all replicas of a group must be equal. It
+// needs Linux with iproute2 and iptables, and root or user namespaces; what it makes is in namespaces of its
+// own and vanishes with it. scripts/compose/run does the like with containers.
+//
 // Every run prints its seed; --seed repeats it. It works in a temporary directory, talks to
-// loopback only, and ends the server that it started.
+// loopback or to its own network only, and ends the servers that it started.
 package main
 
 import (
