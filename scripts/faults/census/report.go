@@ -98,7 +98,7 @@ func (r *Report) Whole() error {
 
 func (r *Report) String() string {
 	return fmt.Sprintf("census: %d shards (%.1f MB) of %d records in %s on %d drives of %d nodes read and verified, %d records short, %d unsafe, %d uneven; "+
-		"%d replicas of %d groups equal by hash, %d of each; %d strays, %d left replicas, %d garbage, %d to repair; %s",
+		"%d replicas of %d groups compared by hash, %d of each; %d strays, %d left replicas, %d garbage, %d to repair; %s",
 		r.Shards, float64(r.Bytes)/1e6, r.Records, r.Scheme, r.ActiveDrives, r.ActiveNodes, r.Short, r.Unsafe, r.Uneven,
 		r.Replicas, r.Groups, r.Factor, r.Strays, r.LeftReplicas, r.Garbage, r.Queued, r.Took.Round(100*time.Millisecond))
 }

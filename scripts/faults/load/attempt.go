@@ -76,7 +76,6 @@ func (l *Load) operate(ctx context.Context, op string, r *rand.Rand, through *Fr
 		if front == nil {
 			front = l.fronts.healthy()
 		}
-		before := l.fronts.condition(front)
 		started := time.Now()
 		attempt, cancel := context.WithTimeout(ctx, attemptLimit)
 		watch := l.watch(front)
@@ -85,9 +84,8 @@ func (l *Load) operate(ctx context.Context, op string, r *rand.Rand, through *Fr
 		cancel()
 		took := time.Since(started)
 		out.verdict = judge(out.err)
-		after := l.fronts.condition(front)
 		story = append(story, tell(front, took, out.err))
-		how := worst(before, after)
+		how := l.fronts.since(front, started)
 		if ctx.Err() == nil {
 			l.stats.attempt(op, took, out, front, how)
 		}

@@ -51,7 +51,15 @@ type Fronts struct {
 	mu     sync.Mutex
 	all    []*Front
 	how    map[*Front]Condition
+	ills   []ill
 	next   int
+}
+
+// ill is a time in which a front was not well.
+type ill struct {
+	front *Front
+	how   Condition
+	until time.Time
 }
 
 // NewFronts has none yet.
@@ -90,12 +98,28 @@ func (f *Fronts) Set(name string, how Condition) {
 	defer f.mu.Unlock()
 	for _, x := range f.all {
 		if x.Name == name {
+			if was := f.how[x]; was != Well {
+				f.ills = append(f.ills, ill{x, was, time.Now()})
+			}
 			f.how[x] = how
 			if how == Dead || how == Gone {
 				x.transport.CloseIdleConnections()
 			}
 		}
 	}
+}
+
+// since is the worst condition of a front from a moment on: what may excuse a request begun then.
+func (f *Fronts) since(x *Front, begin time.Time) Condition {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	how := f.how[x]
+	for i := len(f.ills) - 1; i >= 0 && f.ills[i].until.After(begin); i-- {
+		if f.ills[i].front == x {
+			how = worst(how, f.ills[i].how)
+		}
+	}
+	return how
 }
 
 // condition is how a front is now.

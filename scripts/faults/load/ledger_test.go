@@ -121,3 +121,20 @@ func TestAReportHasThePauseAndTheFailures(t *testing.T) {
 		t.Error("a new phase begins with what was before")
 	}
 }
+
+func TestARequestIsExcusedByWhatBefellItsFrontMeanwhile(t *testing.T) {
+	f := NewFronts(Access{})
+	x, err := f.Add("n1", "127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	f.Set("n1", Dead)
+	f.Set("n1", Well)
+	if how := f.since(x, begin); how != Dead {
+		t.Errorf("begun before a pause, answered after it: %v", how)
+	}
+	if how := f.since(x, time.Now()); how != Well {
+		t.Errorf("begun after a pause: %v", how)
+	}
+}
