@@ -151,13 +151,20 @@ func TestRemovedLeaderIsReplacedAtOnce(t *testing.T) {
 func TestRemovedDriveLeavesNobodyWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		drives := testDrives(3)
+		var hang atomic.Bool
+		for _, d := range drives {
+			d.Disk.SyncTime = func() time.Duration {
+				if hang.Load() {
+					return 20 * time.Second
+				}
+				return 0
+			}
+		}
 		cfg := testConfig(t, 1, drives...)
 		cfg.Beginning = beginning(3, drives)
 		h := mustOpen(t, cfg)
 		mustPut(t, h, 1, "k", "v")
-		for _, d := range drives { // everything hangs in the logs
-			d.Disk.SyncTime = func() time.Duration { return 20 * time.Second }
-		}
+		hang.Store(true) // everything hangs in the logs
 		var lead *replicatest.Drive
 		for _, d := range drives {
 			if d.ID == h.Leaders()[1] {
