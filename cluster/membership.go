@@ -251,6 +251,9 @@ func (m Membership) cluster(ctx context.Context) (erasure.Scheme, error) {
 		s := erasure.Scheme{K: int(c.K), M: int(c.M)}
 		return s, s.Validate()
 	}
+	if m.Scheme == (erasure.Scheme{}) { // only those who form the cluster know what it is to be
+		return erasure.Scheme{}, kind.New(kind.Unavailable, "the nodes that form the cluster have not written its record yet")
+	}
 	return m.Scheme, m.apply(ctx, &metapb.Command{Op: &metapb.Command_InitCluster{
 		InitCluster: &metapb.InitCluster{Cluster: &metapb.Cluster{Id: m.Cluster[:], Groups: m.Metadata.Groups(),
 			K: uint32(m.Scheme.K), M: uint32(m.Scheme.M), CreatedMs: m.Now().UnixMilli()}}}})

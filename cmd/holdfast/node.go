@@ -45,10 +45,11 @@ func (s *server) openNode(ctx context.Context) error {
 	if n.notices, err = notice.New(notice.Config{Dialer: n.pool, View: n.directory.View, Forget: s.forgetBucket, Believed: object.DefaultBucketCacheAge}); err != nil {
 		return errors.Join(err, st.close())
 	}
-	if err := errors.Join(born.former.Settle(born.cluster), n.serve(st.routes, st.host, born.former.Register, n.notices.Register, n.operators.Register)); err != nil {
+	if err := n.serve(st.routes, st.host, born.former.Register, n.notices.Register, n.operators.Register); err != nil {
 		return errors.Join(err, st.close())
 	}
 	s.first = born.scheme
+	s.settle = func() error { return born.former.Settle(born.cluster) }
 	if err := s.begin(&core{storage: st, drives: routes, placer: cluster.Placer{Directory: n.directory}}, n.router); err != nil {
 		return err
 	}
@@ -79,6 +80,9 @@ func (s *server) joinNode(ctx context.Context) error {
 	}
 	if s.cfg.Scheme != (erasure.Scheme{}) && s.cfg.Scheme != state.Scheme {
 		return fmt.Errorf("--scheme %s: the cluster was made with %s, and that does not change", s.cfg.Scheme, state.Scheme)
+	}
+	if err := s.settle(); err != nil { // not before: until the cluster's record is there, only the plan knows the scheme
+		return err
 	}
 	n.directory.Nudge()
 	if err := s.insist(ctx, "the cluster's layout", n.directory.WaitLayout); err != nil {

@@ -46,6 +46,7 @@ type server struct {
 	http       *http.Server
 	network    *network       // nil where there is one process
 	first      erasure.Scheme // of a cluster that is formed now
+	settle     func() error   // forgets the plan that the cluster was formed by
 	address    string         // that is listened on
 	engine     atomic.Pointer[object.Engine]
 	register   func(context.Context) (cluster.State, error) // tells the layout of the drives here

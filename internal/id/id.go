@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 )
 
 // Size is the length of every identifier in bytes.
@@ -89,6 +90,21 @@ func (i Bucket) String() string  { return hex.EncodeToString(i[:]) }
 func (d Data) String() string    { return hex.EncodeToString(d[:]) }
 func (i Version) String() string { return hex.EncodeToString(i[:]) }
 func (i Upload) String() string  { return hex.EncodeToString(i[:]) }
+
+// LogValue writes the text form, where a log would have sixteen numbers.
+func (i Cluster) LogValue() slog.Value { return slog.StringValue(i.String()) }
+
+// LogValue is as that of Cluster.
+func (i Node) LogValue() slog.Value { return slog.StringValue(i.String()) }
+
+// LogValue is as that of Cluster.
+func (i Drive) LogValue() slog.Value { return slog.StringValue(i.String()) }
+
+// LogValue is as that of Cluster.
+func (i Bucket) LogValue() slog.Value { return slog.StringValue(i.String()) }
+
+// LogValue is as that of Cluster.
+func (d Data) LogValue() slog.Value { return slog.StringValue(d.String()) }
 
 // IsZero reports whether the identifier is unset.
 func (i Cluster) IsZero() bool { return i == Cluster{} }
