@@ -248,11 +248,25 @@ func (st *gather) candidate() int {
 		if st.asked(i) {
 			continue
 		}
-		if rank := st.g.shards[i].rank(); rank < bestRank {
+		rank := st.g.shards[i].rank()
+		if st.late(i) && rank < rankNever {
+			rank = rankSuspect // only when there is nothing else
+		}
+		if rank < bestRank {
 			best, bestRank = i, rank
 		}
 	}
 	return best
+}
+
+// late reports whether a read of a shard is late already: another span of it would be, too.
+func (st *gather) late(shard int) bool {
+	for _, r := range st.reads {
+		if r.shard == shard && r.state == pending && r.slow {
+			return true
+		}
+	}
+	return false
 }
 
 func (st *gather) asked(shard int) bool {
@@ -268,7 +282,8 @@ func (st *gather) asked(shard int) bool {
 // there is none to wait for. Each shard is asked once, so there are at most M more reads than it
 // takes to decode.
 func (st *gather) hedge(delay time.Duration) (next time.Duration) {
-	for _, r := range st.reads {
+	for i := 0; i < len(st.reads); i++ { // also those that step adds: a spare may be late, too
+		r := st.reads[i]
 		if r.state != pending || r.slow || st.candidate() < 0 {
 			continue
 		}
