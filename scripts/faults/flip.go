@@ -37,6 +37,9 @@ func flipRounds(ctx context.Context, r *run) error {
 		}
 		r.load.Write(ctx, 3)
 		fmt.Printf("round %d: flipped %s; everything read, scrubbed and healed\n", round, what)
+		if !r.online {
+			continue
+		}
 		if err := r.flipOnline(ctx, round); err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 )
 
@@ -104,12 +105,17 @@ func (r *run) table() (path string, off int64, err error) {
 	return path, r.rand.Int64N(info.Size()), nil
 }
 
-// raftLog chooses a byte of the header of a record: behind the last record there are only zeros, and
-// between two there may be a few.
+// raftLog chooses a byte of the header of a record: behind the last record there are none, and between
+// two there may be a few bytes. It takes the oldest segment of a drive: a later one may be empty yet.
 func (r *run) raftLog() (path string, off int64, err error) {
 	if path, err = r.any("raft/*.log"); err != nil {
 		return "", 0, err
 	}
+	segments, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*.log"))
+	if err != nil || len(segments) == 0 {
+		return "", 0, fmt.Errorf("no raft log beside %s: %w", path, err)
+	}
+	path = slices.Min(segments)
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return "", 0, err
