@@ -30,6 +30,9 @@ func (e *Engine) completeOnce(ctx context.Context, r CompleteRequest) (PutResult
 		return PutResult{}, kind.New(kind.InvalidPart, "An upload is completed with 1 to %d parts", MaxParts)
 	}
 	t, u, parts, err := e.upload(ctx, r.Bucket, r.Key, r.UploadID, true, nil)
+	if kind.Is(err, kind.NoSuchUpload) {
+		return e.completedBefore(ctx, t, r)
+	}
 	if err != nil {
 		return PutResult{}, err
 	}

@@ -142,6 +142,9 @@ const commitTries = 5
 func (e *Engine) commit(ctx context.Context, t target, cmd *metapb.Command) (*metapb.Result, error) {
 	for try := 1; ; try++ {
 		res, err := e.cfg.Metadata.Apply(ctx, t.group, cmd)
+		if kind.Is(err, kind.Unavailable) {
+			res, err = e.settle(ctx, t, cmd, err)
+		}
 		if !kind.Is(err, kind.NoSuchBucket) {
 			return res, err
 		}

@@ -8,8 +8,9 @@ import (
 	"holdfast/proto/metapb"
 )
 
-// CreateUpload begins a multipart upload and returns its ID. The version ID of the object to be
-// is drawn now, because the parts' keys are wrapped for it.
+// CreateUpload begins a multipart upload and returns its ID. The object to be has it as its version ID,
+// which is needed now, because the parts' keys are wrapped for it, and later by a client that asks
+// again what became of its completion.
 func (e *Engine) CreateUpload(ctx context.Context, r CreateUploadRequest) (UploadInfo, error) {
 	t, err := e.target(ctx, r.Bucket, r.Key)
 	if err != nil {
@@ -19,10 +20,7 @@ func (e *Engine) CreateUpload(ctx context.Context, r CreateUploadRequest) (Uploa
 	if err != nil {
 		return UploadInfo{}, err
 	}
-	version, err := id.Random[id.Version](e.cfg.Rand)
-	if err != nil {
-		return UploadInfo{}, err
-	}
+	version := id.Version(upload)
 	key, envelope, err := e.newEnvelope(r.Customer, t, version)
 	if err != nil {
 		return UploadInfo{}, err
