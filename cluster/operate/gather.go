@@ -266,7 +266,8 @@ func (p *picture) surveyed(r *report) bool {
 		d := p.Drive(g.Leader)
 		return g.Group != meta.SystemGroup && d != nil && d.Node == r.node.ID
 	})
-	return !r.Moves || !leads || r.Rebalance.Surveyed
+	// A node of an older version does not say which layout it has seen.
+	return !r.Moves || !leads || r.Rebalance.Surveyed && (r.Layout == 0 || r.Layout >= p.View.Version)
 }
 
 func (p *picture) rebalanceStatus(reports []report, drives []DriveStatus) RebalanceStatus {

@@ -16,6 +16,7 @@ type Progress struct {
 	Idle      bool            `json:"idle"`  // nothing to repair in the groups led there
 	Repair    RepairStatus    `json:"repair"`
 	Rebalance RebalanceStatus `json:"rebalance"`
+	Layout    uint64          `json:"layout,omitempty"`  // the layout's version that rebalancing goes by
 	Leaving   map[string]Left `json:"leaving,omitempty"` // by drive
 	Scrub     NodeScrub       `json:"scrub"`
 }
@@ -49,6 +50,7 @@ func (o *Operator) Progress() Progress {
 		LeastBytes: r.LeastBytes, LeftShards: r.LeftShards, LeftBytes: r.LeftBytes, WaitingShards: r.WaitingShards, MovedReplicas: r.MovedReplicas,
 		BytesPerSecond: r.BytesPerSecond,
 	}
+	p.Layout = r.Layout
 	p.Leaving = make(map[string]Left, len(r.Drives))
 	for d, l := range r.Drives {
 		p.Leaving[d.String()] = Left{Shards: l.Shards, Bytes: l.Bytes, Replicas: l.Replicas}

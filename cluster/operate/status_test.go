@@ -190,6 +190,23 @@ func TestANodeThatLeadsNothingHasNothingToCount(t *testing.T) {
 	}
 }
 
+func TestANodeThatHasNotSeenTheLayoutIsWaitedFor(t *testing.T) {
+	v := newTown(t, 3)
+	for n, k := range v.workers[:3] {
+		k.progress.Surveyed, k.progress.Layout = true, v.operators[0].cfg.Layout.View().Version
+		if n == 2 {
+			k.progress.Layout--
+		}
+	}
+	if v.operators[0].Status(t.Context()).Rebalance.Surveyed {
+		t.Error("what a node says of an older layout counts")
+	}
+	v.workers[2].progress.Layout++
+	if !v.operators[0].Status(t.Context()).Rebalance.Surveyed {
+		t.Error("nodes that have seen the layout are waited for")
+	}
+}
+
 func TestCapacityIsThatOfDrivesThatStay(t *testing.T) {
 	w, _, o := alone(t, erasure.Scheme{K: 4, M: 2}, 9)
 	w.kill(driveID(0, 1))

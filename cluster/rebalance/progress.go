@@ -1,6 +1,7 @@
 package rebalance
 
 import (
+	"slices"
 	"time"
 
 	"holdfast/internal/id"
@@ -10,8 +11,9 @@ import (
 type Progress struct {
 	// Scanned are the records looked at by the survey that is under way, or was the last one.
 	Scanned int64
-	// Surveyed: the figures below are of all groups led here, as the layout is now.
+	// Surveyed: the figures below are of all groups led here, as the cluster is now, by the layout of that version.
 	Surveyed bool
+	Layout   uint64
 	Paused   bool
 	// Moved since the present change began, and what is left, in shards and bytes.
 	MovedShards, MovedBytes int64
@@ -74,9 +76,11 @@ func (t *tally) least() (n int64) {
 
 // Progress reads the counters.
 func (b *Rebalancer) Progress() Progress {
+	version, key, led := b.eye.Fleet().View.Version, b.keyNow(), b.led()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.progress
+	p.Layout, p.Surveyed = version, b.told.key == key && !slices.ContainsFunc(led, func(g uint32) bool { return !slices.Contains(b.told.groups, g) })
 	p.Paused = b.paused()
 	p.Limit = b.limit()
 	p.BytesPerSecond = b.meter.rate(b.cfg.Now())

@@ -31,6 +31,13 @@ type Rebalancer struct {
 	refused      map[id.Drive]time.Time // drives that said that they are full
 	busy         bool                   // a change is under way:
 	change       change
+	told         told // what the figures were counted for
+}
+
+// told is when figures hold: the situation, and the groups that were surveyed in it.
+type told struct {
+	key    situation
+	groups []uint32
 }
 
 // change is what the figures of Progress are about.
@@ -256,7 +263,8 @@ func (b *Rebalancer) begin(key situation) (movable int64) {
 		p.LeastBytes, b.change = p.MovedBytes+t.least(), c
 	}
 	b.busy = t.shards > 0
-	p.Scanned, p.Surveyed = t.scanned, true
+	p.Scanned = t.scanned
+	b.told = told{key, groups}
 	p.LeftShards, p.LeftBytes, p.WaitingShards = t.shards, t.bytes, t.shards-t.movable
 	b.left = t.left
 	return t.movable
