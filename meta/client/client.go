@@ -21,7 +21,7 @@ type Host interface {
 	Groups() uint32
 	// Propose makes one attempt at the leader it knows. Errors of kind NotLeader, and
 	// replica.ErrOverloaded, mean that nothing happened; *replica.UnknownError and ctx's that it may have.
-	// An UnknownError without an index is one that Outcome cannot resolve.
+	// An UnknownError with neither an index nor a term is one that Outcome cannot resolve.
 	Propose(ctx context.Context, group uint32, command []byte) (*metapb.Result, error)
 	Ask(ctx context.Context, group uint32, q *metapb.Query) (*metapb.Answer, error)
 	// Outcome resolves an UnknownError.
@@ -99,21 +99,15 @@ func (c *Client) Apply(ctx context.Context, group uint32, cmd *metapb.Command) (
 	if grows(cmd) && c.cfg.Host.Full(group) {
 		return nil, kind.New(kind.Full, "the drives of a metadata group are full")
 	}
-	if len(cmd.RequestId) == 0 {
-		cmd.RequestId = make([]byte, id.Size)
-		if _, err := io.ReadFull(c.cfg.Rand, cmd.RequestId); err != nil {
-			return nil, fmt.Errorf("client: request ID: %w", err)
-		}
-	}
-	data, err := proto.Marshal(cmd)
-	if err != nil {
-		return nil, fmt.Errorf("client: encode command: %w", err)
+	p := &proposal{group: group, cmd: cmd}
+	if err := c.encode(p, len(cmd.RequestId) == 0); err != nil {
+		return nil, err
 	}
 	inner, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	var res *metapb.Result
-	err = c.retry(inner, func() (err error) {
-		res, err = c.attempt(inner, group, data)
+	err := c.retry(inner, func() (err error) {
+		res, err = c.attempt(inner, p)
 		return err
 	})
 	if err != nil {
@@ -132,13 +126,37 @@ func grows(cmd *metapb.Command) bool {
 	return false
 }
 
+// proposal is a command on its way.
+type proposal struct {
+	group uint32
+	cmd   *metapb.Command
+	data  []byte // cmd, encoded
+}
+
+// encode encodes the command, with a new request ID if it is to have one.
+func (c *Client) encode(p *proposal, renamed bool) (err error) {
+	if renamed {
+		p.cmd.RequestId = make([]byte, id.Size)
+		if _, err := io.ReadFull(c.cfg.Rand, p.cmd.RequestId); err != nil {
+			return fmt.Errorf("client: request ID: %w", err)
+		}
+	}
+	if p.data, err = proto.Marshal(p.cmd); err != nil {
+		return fmt.Errorf("client: encode command: %w", err)
+	}
+	return nil
+}
+
 // attempt proposes once, and stays with it until the outcome is known.
-func (c *Client) attempt(ctx context.Context, group uint32, data []byte) (*metapb.Result, error) {
-	res, err := c.cfg.Host.Propose(ctx, group, data)
+func (c *Client) attempt(ctx context.Context, p *proposal) (*metapb.Result, error) {
+	res, err := c.cfg.Host.Propose(ctx, p.group, p.data)
 	var u *replica.UnknownError
 	if !errors.As(err, &u) {
 		return res, err
 	}
+	lost := *u
+	u = &lost
+	u.Request = p.cmd.RequestId
 	var known bool
 	err = c.retry(ctx, func() (err error) {
 		res, known, err = c.cfg.Host.Outcome(ctx, u)
@@ -150,6 +168,9 @@ func (c *Client) attempt(ctx context.Context, group uint32, data []byte) (*metap
 	case !known:
 		return nil, u
 	case res == nil: // it never takes effect: as good as not proposed
+		if err := c.encode(p, true); err != nil { // the leader may have been told to refuse that one
+			return nil, err
+		}
 		return nil, replica.ErrNotLeader
 	}
 	return res, nil

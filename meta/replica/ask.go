@@ -16,14 +16,25 @@ func (h *Host) Propose(ctx context.Context, group uint32, data []byte) (*metapb.
 	if len(data) == 0 || len(data) > MaxCommand {
 		return nil, fmt.Errorf("replica: command of %d bytes", len(data))
 	}
-	return h.propose(ctx, newProposal(group, data))
-}
-
-func (h *Host) propose(ctx context.Context, p *proposal) (*metapb.Result, error) {
-	lead := h.leader(p.group)
+	lead := h.leader(group)
 	if lead == nil {
 		return nil, ErrNotLeader
 	}
+	return h.ProposeIn(ctx, group, lead.term, data)
+}
+
+// ProposeIn is Propose to the leader of a term, and to no later one: whoever has no answer can find
+// out by Outcome what became of the command, for it cannot come to anything once that term is over.
+func (h *Host) ProposeIn(ctx context.Context, group uint32, term uint64, data []byte) (*metapb.Result, error) {
+	if len(data) == 0 || len(data) > MaxCommand {
+		return nil, fmt.Errorf("replica: command of %d bytes", len(data))
+	}
+	lead := h.leader(group)
+	if lead == nil || lead.term != term {
+		return nil, ErrNotLeader
+	}
+	p := newProposal(group, data)
+	p.term, p.after = term, lead.r.applied.Load()
 	taken, open := lead.l.in.propose(p)
 	if !open {
 		return nil, ErrNotLeader
@@ -121,15 +132,18 @@ func (l *loop) view(r *replica, f func(fsm.Reader) error) error {
 			continue
 		}
 		defer txn.Discard()
-		return f(&ranged{txn: txn, prefix: rangePrefix(rangeID)})
+		return errors.Join(f(&ranged{txn: txn, prefix: rangePrefix(rangeID)}), txn.Err())
 	}
 }
 
 // Outcome finds out what became of a proposal after an UnknownError: its result; or known and no
 // result if it is certain that it never takes effect; or not known, if that is too long ago.
 func (h *Host) Outcome(ctx context.Context, u *UnknownError) (result *metapb.Result, known bool, err error) {
-	if u.Index == 0 {
+	if !u.traceable() {
 		return nil, false, nil
+	}
+	if u.Index == 0 {
+		return h.trace(ctx, u)
 	}
 	lead, err := h.confirm(ctx, u.Group)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"holdfast/internal/id"
 	"holdfast/internal/kind"
 )
 
@@ -21,10 +22,23 @@ var (
 )
 
 // UnknownError says that the leader changed, or its drive went out, while a proposal was on its way:
-// it may be committed or not. Host.Outcome finds out by its place in the log.
+// it may be committed or not. Host.Outcome finds out: by its place in the log, or, if the leader did not
+// live to tell that (Index is 0), by the command's request ID.
 type UnknownError struct {
-	Group       uint32
-	Index, Term uint64
+	Group uint32
+	// Index is its place in the log; 0: not known.
+	Index uint64
+	// Term is the only one in which it can have got into the log; 0: not known.
+	Term uint64
+	// After is an index that was committed before it was proposed: it is behind that, if anywhere.
+	After uint64
+	// Request is the command's request ID. Who proposed it fills it in.
+	Request []byte
+}
+
+// traceable reports whether there is something to find the command by.
+func (e *UnknownError) traceable() bool {
+	return e.Index != 0 || e.Term != 0 && len(e.Request) == id.Size
 }
 
 func (e *UnknownError) Error() string {

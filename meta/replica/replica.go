@@ -47,6 +47,7 @@ type replica struct {
 	heard       uint64            // tick of the last message
 	heardLeader uint64            // and of the leader's
 	campaignAt  uint64            // tick at which to campaign if there is no leader; 0 = never
+	barred      barred            // a leader's: commands that it must not take any more
 	suspects    map[id.Drive]bool // drives that are probably gone, the leader's among them
 	// A leader's: when it last heard of members, and those that told that they are lost.
 	heardFrom  map[uint64]uint64
@@ -118,7 +119,7 @@ func decodeQuestion(b []byte) uint64 {
 
 // keptResults is how many results of applied entries a replica remembers: for proposers whose
 // leader went away before it could answer.
-const keptResults = 128
+const keptResults = 512
 
 // results remembers what the newest entries came to.
 type results struct {
@@ -127,15 +128,16 @@ type results struct {
 }
 
 type keptResult struct {
-	at     entryID
-	result *metapb.Result
+	at      entryID
+	request requestID
+	result  *metapb.Result
 }
 
 func (k *results) put(entries []*pb.Entry, results []*metapb.Result) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, e := range entries {
-		k.ring[e.GetIndex()%keptResults] = keptResult{entryID{e.GetIndex(), e.GetTerm()}, results[i]}
+		k.ring[e.GetIndex()%keptResults] = keptResult{entryID{e.GetIndex(), e.GetTerm()}, requestOf(e.GetData()), results[i]}
 	}
 }
 

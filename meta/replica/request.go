@@ -20,6 +20,8 @@ type proposal struct {
 	group uint32
 	data  []byte
 	conf  *pb.ConfChangeV2
+	term  uint64       // the only one in which it may get into the log; 0 = any
+	after uint64       // index that was committed before
 	at    entryID      // its place, once raft has given it one
 	done  chan outcome // has room for one: nobody waits to answer
 }
@@ -40,7 +42,11 @@ func (p *proposal) fail(err error) { p.finish(outcome{err: err}) }
 
 // lost answers that the outcome is unknown.
 func (p *proposal) lost() {
-	p.fail(&UnknownError{Group: p.group, Index: p.at.index, Term: p.at.term})
+	u := &UnknownError{Group: p.group, Index: p.at.index, Term: p.at.term, After: p.after}
+	if u.Index == 0 {
+		u.Term = p.term
+	}
+	p.fail(u)
 }
 
 // read is a request to be told when a leader has confirmed that it leads, and has applied what was
@@ -73,7 +79,7 @@ func (l *loop) onProposals(all []*proposal) {
 	var touched []*replica
 	for _, p := range all {
 		r := l.replicas[p.group]
-		if r == nil || !r.leads() {
+		if r == nil || !r.leads() || p.term != 0 && p.term != r.hard.term || r.barred.has(p.data) {
 			p.fail(ErrNotLeader)
 			continue
 		}
@@ -183,6 +189,7 @@ func (r *replica) abandon() {
 	clear(r.unplaced)
 	clear(r.incoming)
 	r.awaiting, r.unplaced, r.incoming = nil, r.unplaced[:0], r.incoming[:0]
+	r.barred = nil // of a term that is over
 	for _, q := range r.reads {
 		q.finish(readOutcome{err: ErrReadLost})
 	}

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -17,16 +18,21 @@ type op uint8
 const (
 	opPropose op = 1 // payload: an encoded command; answer: Result
 	opAsk     op = 2 // payload: an encoded Query; answer: Answer
-	opOutcome op = 3 // payload: index u64, term u64; answer: known u8, Result if there is one
-	opHints   op = 4 // no payload; answer: rows of hint u8, drive 16, by group
+	opOutcome op = 3 // payload: index u64, term u64, after u64, request ID; answer: known u8, Result if there is one
+	opHints   op = 4 // no payload; answer: rows of hint u8, drive 16, term u64, committed u64, by group
 	opAskMany op = 5 // payload: count u16, groups u32, an encoded Query; one answer a group, as opAsk
 	opMove    op = 6 // payload: from 16, to 16
 	opStatus  op = 7 // answer: JSON
 	opMissing op = 8 // answer: JSON
+	// opProposeIn is opPropose to the leader of one term. payload: term u64, an encoded command
+	opProposeIn op = 9
 )
 
 // again reports whether a request may be sent to two nodes without harm.
-func (o op) again() bool { return o != opPropose && o != opMove }
+func (o op) again() bool { return o != opPropose && o != opProposeIn && o != opMove }
+
+// traceable reports whether another node can tell what became of a request that is lost.
+func (o op) traceable() bool { return o.again() || o == opProposeIn }
 
 // request is one item of a frame from a caller.
 type request struct {
@@ -75,23 +81,32 @@ const (
 	statusOK         status = 0
 	statusNotLeader  status = 1 // payload: the drive that leads, if known; nothing happened
 	statusOverloaded status = 2 // nothing happened
-	statusUnknown    status = 3 // payload: index u64, term u64; it may have happened
+	statusUnknown    status = 3 // payload: index u64, term u64, after u64; it may have happened
 	statusError      status = 4 // payload: kind u16, a sentence
+	statusAlive      status = 5 // no answer: all requests up to this number have come in
 )
 
-// flagFull says that the drives of the answer's group are full.
-const flagFull = 1
+const (
+	// flagFull says that the drives of the answer's group are full.
+	flagFull = 1
+	// flagLed says that who answers leads the group; the answer has its post.
+	flagLed = 2
+)
+
+// post is a leadership of a group: its term, and an index that is committed. Zero: not known.
+type post struct{ term, committed uint64 }
 
 // answer is one item of a frame to a caller.
 type answer struct {
 	number  uint64
 	status  status
 	full    bool
+	led     post
 	group   uint32
 	payload []byte
 }
 
-const answerOverhead = 8 + 1 + 1 + 4 + 4
+const answerOverhead = 8 + 1 + 1 + 8 + 8 + 4 + 4
 
 func (a *answer) append(buf []byte) []byte {
 	buf = binary.LittleEndian.AppendUint64(buf, a.number)
@@ -99,7 +114,13 @@ func (a *answer) append(buf []byte) []byte {
 	if a.full {
 		flags |= flagFull
 	}
+	if a.led.term != 0 {
+		flags |= flagLed
+	}
 	buf = append(buf, byte(a.status), flags)
+	if a.led.term != 0 {
+		buf = appendPost(buf, a.led)
+	}
 	buf = binary.LittleEndian.AppendUint32(buf, a.group)
 	buf = binary.LittleEndian.AppendUint32(buf, uint32(len(a.payload)))
 	return append(buf, a.payload...)
@@ -113,7 +134,11 @@ func decodeAnswers(frame []byte, visit func(a answer)) error {
 	}
 	for d.off < len(d.buf) {
 		a := answer{number: d.u64(), status: status(d.u8())}
-		a.full = d.u8()&flagFull != 0
+		flags := d.u8()
+		a.full = flags&flagFull != 0
+		if flags&flagLed != 0 {
+			a.led = d.post()
+		}
 		a.group = d.u32()
 		a.payload = d.bytes(int(d.u32()))
 		if d.failed {
@@ -135,7 +160,7 @@ func (a *answer) err() error {
 		return replica.ErrOverloaded
 	case statusUnknown:
 		d := decoder{buf: a.payload}
-		return &replica.UnknownError{Group: a.group, Index: d.u64(), Term: d.u64()}
+		return &replica.UnknownError{Group: a.group, Index: d.u64(), Term: d.u64(), After: d.u64()}
 	case statusError:
 		d := decoder{buf: a.payload}
 		k := kind.Kind(d.u16())
@@ -156,9 +181,29 @@ func errorPayload(err error) []byte {
 	return append(binary.LittleEndian.AppendUint16(nil, uint16(kind.Of(err))), text...)
 }
 
-func positionPayload(index, term uint64) []byte {
-	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, index), term)
+// unknownPayload says how to find a command of which the outcome is not known.
+func unknownPayload(u *replica.UnknownError) []byte {
+	buf := make([]byte, 0, 3*8+len(u.Request))
+	for _, v := range [...]uint64{u.Index, u.Term, u.After} {
+		buf = binary.LittleEndian.AppendUint64(buf, v)
+	}
+	return append(buf, u.Request...)
 }
+
+func decodeUnknown(group uint32, payload []byte) *replica.UnknownError {
+	d := decoder{buf: payload}
+	u := &replica.UnknownError{Group: group, Index: d.u64(), Term: d.u64(), After: d.u64()}
+	if !d.failed {
+		u.Request = bytes.Clone(payload[d.off:])
+	}
+	return u
+}
+
+func appendPost(buf []byte, p post) []byte {
+	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(buf, p.term), p.committed)
+}
+
+func (d *decoder) post() post { return post{d.u64(), d.u64()} }
 
 // maxBatchGroups bounds the groups of one opAskMany: as many as a cluster may have.
 const maxBatchGroups = 4096
@@ -191,6 +236,7 @@ func decodeBatch(payload []byte) (groups []uint32, query []byte, err error) {
 type hint struct {
 	known hintKind
 	drive id.Drive
+	led   post // of hintLeads
 }
 
 type hintKind uint8
@@ -201,12 +247,12 @@ const (
 	hintLeads hintKind = 2 // the drive is there, and leads
 )
 
-const hintBytes = 1 + id.Size
+const hintBytes = 1 + id.Size + 8 + 8
 
 func appendHints(buf []byte, hints []hint) []byte {
 	buf = slices.Grow(buf, len(hints)*hintBytes)
 	for _, h := range hints {
-		buf = append(append(buf, byte(h.known)), h.drive[:]...)
+		buf = appendPost(append(append(buf, byte(h.known)), h.drive[:]...), h.led)
 	}
 	return buf
 }
@@ -215,7 +261,7 @@ func decodeHints(payload []byte) []hint {
 	d := decoder{buf: payload}
 	var out []hint
 	for len(payload)-d.off >= hintBytes {
-		out = append(out, hint{hintKind(d.u8()), d.drive()})
+		out = append(out, hint{hintKind(d.u8()), d.drive(), d.post()})
 	}
 	return out
 }

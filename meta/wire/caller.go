@@ -39,6 +39,10 @@ type caller struct {
 	watched bool      // the watchdog will look
 	owed    time.Time // since when the node has owed something, or had been heard of
 	silent  bool
+	// A node may be heard and not hear: what left is to be acknowledged.
+	newest  uint64    // number of the newest request that left
+	heard   uint64    // and that the node has told of
+	unheard time.Time // since when that has not grown although there is more; zero: there is not
 }
 
 type callStream interface {
@@ -49,8 +53,10 @@ type callStream interface {
 // openCalls is a stream in use.
 type openCalls struct {
 	callStream
-	cancel  context.CancelFunc
-	writing bool // somebody writes; guarded by the caller's mu
+	cancel context.CancelFunc
+	// Guarded by the caller's mu: whether somebody writes, and since when the frame.
+	writing bool
+	began   time.Time
 }
 
 // call is a request under way.
@@ -89,7 +95,27 @@ func newCaller(life context.Context, cfg *Config, counts *routerCounts, address 
 func (c *caller) hung(o op) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.silent || !o.again() && len(c.pending) > 0 && time.Since(c.owed) >= c.cfg.Silence/2
+	return c.silent || !o.again() && len(c.pending) > 0 && c.quiet() >= c.cfg.Silence/2
+}
+
+// quiet is how long the node has said nothing, or nothing that shows that it hears. The caller holds mu.
+func (c *caller) quiet() time.Duration {
+	quiet := time.Since(c.owed)
+	if !c.unheard.IsZero() {
+		quiet = max(quiet, time.Since(c.unheard))
+	}
+	return quiet
+}
+
+// hears notes that the node has got all requests up to a number. The caller holds mu.
+func (c *caller) hears(number uint64) {
+	switch {
+	case number <= c.heard:
+	case number >= c.newest:
+		c.heard, c.unheard = number, time.Time{}
+	default:
+		c.heard, c.unheard = number, time.Now()
+	}
 }
 
 // do sends a request and waits for its answer. Without one the error is, or wraps, errNotSent or errLost.
@@ -184,7 +210,7 @@ func (c *caller) connect() {
 		c.broke(nil, err)
 		return
 	}
-	o := &openCalls{callStream: s, cancel: cancel, writing: true}
+	o := &openCalls{callStream: s, cancel: cancel, writing: true, began: time.Now()}
 	c.stream = o
 	c.mu.Unlock()
 	go c.receive(o)
@@ -237,7 +263,11 @@ func (c *caller) next(s *openCalls) []*call {
 		}
 		size += len(k.payload) + requestOverhead
 		k.sent = true
+		c.newest = max(c.newest, k.number)
 		calls = append(calls, k)
+	}
+	if c.unheard.IsZero() && c.newest > c.heard {
+		c.unheard = time.Now()
 	}
 	if c.queue = c.queue[n:]; len(c.queue) == 0 {
 		c.queue = nil
@@ -246,6 +276,7 @@ func (c *caller) next(s *openCalls) []*call {
 		s.writing = false
 		return nil
 	}
+	s.began = time.Now()
 	c.counts.frames.Add(1)
 	c.counts.requests.Add(uint64(len(calls)))
 	return calls
@@ -274,8 +305,15 @@ func (c *caller) deliver(frame []byte) error {
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.owed, c.silent = time.Now(), false
 	for _, a := range answers {
+		c.hears(a.number)
+	}
+	c.owed = time.Now()
+	c.silent = c.silent && c.quiet() >= c.cfg.Silence
+	for _, a := range answers {
+		if a.status == statusAlive {
+			continue
+		}
 		k := c.pending[a.number]
 		if k == nil || !k.sent {
 			continue
@@ -298,7 +336,7 @@ func (c *caller) broke(s *openCalls, err error) {
 	if c.stream != s {
 		return
 	}
-	c.stream = nil
+	c.stream, c.unheard, c.heard = nil, time.Time{}, c.number
 	for _, k := range c.pending {
 		c.fail(k, err)
 	}
@@ -325,25 +363,28 @@ func (c *caller) watch() {
 
 var errSilent = errors.New("it is silent")
 
-// look is the watchdog: of a node that keeps silent, first what can be asked elsewhere is given up,
-// then the rest, and the stream.
+// look is the watchdog: of a node that keeps silent, or does not hear, first what can be asked elsewhere
+// or traced is given up, then the rest, and the stream. A stream that takes nothing goes at once: who writes
+// to it is somebody who waits for an answer.
 func (c *caller) look() {
 	c.mu.Lock()
 	c.watched = false
-	if len(c.pending) == 0 {
+	if len(c.pending) == 0 && (c.stream == nil || !c.stream.writing) {
 		c.mu.Unlock()
 		return
 	}
-	quiet := time.Since(c.owed)
+	quiet := c.quiet()
+	var hung *openCalls
 	if quiet >= c.cfg.Silence {
 		c.silent = true
-		c.giveUp(quiet >= c.cfg.Patience)
+		stuck := c.stream != nil && c.stream.writing && time.Since(c.stream.began) >= c.cfg.Silence/2
+		c.giveUp(quiet >= c.cfg.Patience || stuck)
+		if quiet >= c.cfg.Patience || stuck {
+			hung, c.stream, c.queue = c.stream, nil, nil
+			c.unheard, c.heard = time.Time{}, c.number
+		}
 	}
-	var hung *openCalls
-	if quiet >= c.cfg.Patience {
-		hung, c.stream, c.queue = c.stream, nil, nil
-	}
-	if len(c.pending) > 0 {
+	if len(c.pending) > 0 || c.stream != nil && c.stream.writing {
 		c.watched = true
 		next := c.cfg.Silence - quiet
 		if next <= 0 {
@@ -357,10 +398,10 @@ func (c *caller) look() {
 	}
 }
 
-// giveUp fails what can be asked elsewhere, or all. The caller holds mu.
+// giveUp fails what can be asked elsewhere or traced, or all. The caller holds mu.
 func (c *caller) giveUp(all bool) {
 	for _, k := range c.pending {
-		if all || !k.sent || k.op.again() {
+		if all || !k.sent || k.op.traceable() {
 			c.fail(k, errSilent)
 		}
 	}

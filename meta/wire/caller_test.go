@@ -127,7 +127,7 @@ func TestSilentNodesAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peers := testCaller(t, func(p *fakePeer) { p.answer = func(request) *answer { return nil } })
 		var wg sync.WaitGroup
-		for o, want := range map[op]time.Duration{opAsk: c.cfg.Silence, opPropose: c.cfg.Patience} {
+		for o, want := range map[op]time.Duration{opAsk: c.cfg.Silence, opPropose: c.cfg.Patience, opProposeIn: c.cfg.Silence} {
 			wg.Go(func() {
 				start := time.Now()
 				_, err := c.do(t.Context(), request{op: o})
@@ -160,7 +160,7 @@ func TestBusyNodesAreWaitedFor(t *testing.T) {
 				go func() {
 					for range 20 { // five seconds
 						time.Sleep(pulse)
-						p.out <- []byte{version}
+						p.out <- alive(r.number)
 					}
 					a := answer{number: r.number}
 					p.out <- a.append([]byte{version})
@@ -170,6 +170,73 @@ func TestBusyNodesAreWaitedFor(t *testing.T) {
 		})
 		if _, err := c.do(t.Context(), request{op: opAsk}); err != nil || c.hung(opAsk) {
 			t.Errorf("a node that says that it lives: %v", err)
+		}
+		c.close(io.EOF)
+	})
+}
+
+// alive is what a node says that has heard its caller up to a number.
+func alive(number uint64) []byte {
+	a := answer{status: statusAlive, number: number}
+	return a.append([]byte{version})
+}
+
+func TestNodesThatAreHeardAndDoNotHearAreGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peers := testCaller(t, func(p *fakePeer) { p.answer = func(request) *answer { return nil } })
+		go func() { _, _ = c.do(t.Context(), request{op: opMove}) }() // takes long
+		synctest.Wait()
+		over := make(chan struct{})
+		go func() { // it goes on saying that it works on the first, and hears of no other
+			tick := time.NewTicker(pulse)
+			defer tick.Stop()
+			for {
+				select {
+				case <-tick.C:
+					(*peers)[0].out <- alive(1)
+				case <-over:
+					return
+				}
+			}
+		}()
+		time.Sleep(10 * c.cfg.Silence)
+		if c.hung(opPropose) {
+			t.Error("a node that works is taken for hung")
+		}
+		for _, o := range []op{opAsk, opProposeIn} {
+			start := time.Now()
+			_, err := c.do(t.Context(), request{op: o})
+			if took := time.Since(start); !errors.Is(err, errLost) || took > c.cfg.Silence*3/2 {
+				t.Errorf("request %d: %v after %v", o, err, took)
+			}
+			if !c.hung(opAsk) {
+				t.Error("a node that does not hear is not taken for hung")
+			}
+			(*peers)[0].out <- alive(c.number) // it does again
+			synctest.Wait()
+			if c.hung(opPropose) {
+				t.Error("a node that hears again is taken for hung")
+			}
+		}
+		close(over)
+		c.close(io.EOF)
+		synctest.Wait()
+	})
+}
+
+func TestWhoWritesForAllIsNotStuckWithANodeThatTakesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := testCaller(t, func(p *fakePeer) { p.slow = make(chan struct{}) })
+		c.cfg.Stall, c.cfg.Patience = time.Hour, time.Hour
+		start := time.Now()
+		_, _ = c.do(t.Context(), request{op: opHints}) // opens the stream
+		for range 3 {
+			if _, err := c.do(t.Context(), request{op: opProposeIn}); err == nil {
+				t.Error("an answer out of nothing")
+			}
+		}
+		if took := time.Since(start); took > 4*c.cfg.Silence*3/2 {
+			t.Errorf("four requests waited for %v", took)
 		}
 		c.close(io.EOF)
 	})

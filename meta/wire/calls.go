@@ -5,6 +5,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -29,7 +30,7 @@ func (s *Service) calls(stream grpc.ServerStream) error {
 		if err != nil {
 			return ended(err)
 		}
-		if err := decodeRequests(frame, func(r request) { s.take(ctx, w, r) }); err != nil {
+		if err := decodeRequests(frame, func(r request) { w.came.Store(r.number); s.take(ctx, w, r) }); err != nil {
 			return err
 		}
 	}
@@ -79,6 +80,7 @@ type answerer struct {
 	cancel  context.CancelFunc
 	max     int
 	working sync.WaitGroup
+	came    atomic.Uint64 // the number of the newest request
 
 	mu      sync.Mutex
 	busy    int // requests under way, or answered and not yet written
@@ -113,7 +115,7 @@ func (w *answerer) begin() bool {
 	return true
 }
 
-// beat sends an empty frame to a caller that has waited for a while.
+// beat tells a caller that has waited for a while that this node lives, and how far it has heard it.
 func (w *answerer) beat() {
 	defer w.working.Done()
 	w.mu.Lock()
@@ -153,8 +155,8 @@ func (w *answerer) enqueue(a queuedAnswer) {
 	}
 }
 
-// write sends what is queued, and an empty frame if there is nothing and one is wanted. The caller
-// has set writing.
+// write sends what is queued, and a frame without answers if there is nothing and one is wanted. The
+// caller has set writing.
 func (w *answerer) write(empty bool) {
 	var frame []byte
 	for {
@@ -165,6 +167,10 @@ func (w *answerer) write(empty bool) {
 		frame, empty = append(frame[:0], version), false
 		for i := range answers {
 			frame = answers[i].append(frame)
+		}
+		if len(answers) == 0 {
+			alive := answer{status: statusAlive, number: w.came.Load()}
+			frame = alive.append(frame)
 		}
 		if err := w.out.Send(frame); err != nil {
 			w.end()

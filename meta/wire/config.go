@@ -34,8 +34,8 @@ type Config struct {
 	// Silence is how long a node that owes answers may say nothing before it is taken for hung, and
 	// what can be asked elsewhere is. Default 1 s, four times what a busy node is silent.
 	Silence time.Duration
-	// Patience is how long a command that a hung node has got waits for the answer, before its
-	// outcome is called unknown. Default 2.5 s: somebody else leads by then.
+	// Patience is how long what nobody else can be asked about waits for a hung node, and how long
+	// the stream to it is kept. Default 2.5 s.
 	Patience time.Duration
 	// MaxCalls bounds the requests under way to one node. Default 4096.
 	MaxCalls int

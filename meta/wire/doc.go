@@ -15,12 +15,14 @@
 //     goroutine a lane empties it, all that waits at once.
 //  2. A request that was taken into a frame may have happened, one that was not has not. An answer
 //     that never comes is an unknown outcome to a command (*replica.UnknownError): it is not sent again,
-//     by nobody in this package. Queries are, to another node.
+//     by nobody in this package. Queries are, to another node. A command is sent to the leader of one
+//     term, as soon as that is known: so the next leader can tell what became of it.
 //  3. Requests and answers are written by whoever has one and finds nobody writing; there is no
 //     goroutine between. What gathers meanwhile goes with the next frame.
-//  4. A node that owes answers says so every quarter of a second, with an empty frame if it has none.
-//     One that says nothing for Config.Silence hangs, or is cut off: what can be asked elsewhere is,
-//     and nothing new is sent to it but hints' questions, until it is heard of again.
+//  4. A node that owes answers says so every quarter of a second, and up to which request it has heard
+//     the caller. One that says nothing for Config.Silence, or does not tell of what was sent, hangs or is
+//     cut off, be it one way: what can be asked elsewhere is, the fate of commands too, and nothing
+//     new is sent to it but hints' questions, until it is heard of again.
 //  5. Who leads is a hint, and a wrong one costs time: the leader itself refuses (not leader), or
 //     confirms with a quorum, as replica does for every request.
 //  6. Nobody asks around more often than every 25 ms, and one search serves all who wait. A search costs
@@ -41,8 +43,8 @@
 // Requests (stream "Calls", from storage nodes and fronts) and their answers, in any order:
 //
 //	request: number u64 | op u8 | timeout ms u32 | group u32 | length u32 | payload
-//	answer:  number u64 | status u8 | flags u8 | group u32 | length u32 | payload
-//	         flag 1: the group's drives are full
+//	answer:  number u64 | status u8 | flags u8 | term u64, committed u64, if 2 | group u32 | length u32 | payload
+//	         flag 1: the group's drives are full; 2: it is led there, in this term
 //
 // Ops and statuses are in call.go, with their payloads. Op 5 has an answer for each of its groups.
 //

@@ -184,7 +184,7 @@ func TestCommandWhoseAnswerIsLostIsNotSentAgain(t *testing.T) {
 	c.sever(lead, 3, true) // the leader is well, and heard by all but the front
 	start := time.Now()
 	err := front.put(1, "a", "after")
-	if took := time.Since(start); !kind.Is(err, kind.Unavailable) || took > 8*time.Second {
+	if took := time.Since(start); !kind.Is(err, kind.Unavailable) || took > 10*time.Second {
 		t.Errorf("%v after %v", err, took)
 	}
 	c.sever(lead, 3, false)
@@ -192,6 +192,74 @@ func TestCommandWhoseAnswerIsLostIsNotSentAgain(t *testing.T) {
 	front.wants(1, "a", "after")
 	front.wants(1, "#twice", "0")
 	front.wants(1, "#count", "2")
+}
+
+// TestCommandsThatALeaderTookWithItAreSettledByTheNext: nobody is told that the outcome is not known.
+func TestCommandsThatALeaderTookWithItAreSettledByTheNext(t *testing.T) {
+	for name, strike := range map[string]func(c *cluster, old int){
+		"killed":        func(c *cluster, old int) { c.nodes[old].stop() },
+		"not heard":     func(c *cluster, old int) { c.isolate(old, true, false, true) },
+		"does not hear": func(c *cluster, old int) { c.isolate(old, false, true, true) },
+		"neither":       func(c *cluster, old int) { c.isolate(old, true, true, true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, setup{storage: 3, fronts: 1, factor: 3, groups: 1})
+			front := c.nodes[3]
+			front.mustPut(1, "a", "before")
+			old := c.leaderOf(1)
+			var wg sync.WaitGroup
+			begin := time.Now()
+			for i := range 20 {
+				wg.Go(func() {
+					if i == 10 {
+						strike(c, old)
+					}
+					if err := front.put(1, fmt.Sprint("k", i), "after"); err != nil {
+						t.Errorf("put %d: %v after %v", i, err, time.Since(begin))
+					}
+				})
+			}
+			wg.Wait()
+			t.Logf("after %v; %d of unknown outcome at first", time.Since(begin).Round(time.Millisecond), front.router.Stats().Unknown)
+			front.wants(1, "#twice", "0")
+			front.wants(1, "#count", "21")
+			for i := range 20 {
+				front.wants(1, fmt.Sprint("k", i), "after")
+			}
+		})
+	}
+}
+
+// TestALeaderThatIsBackRefusesWhatWasGivenUp: a command that may still be on its way is not taken once
+// somebody was told that it never comes to anything.
+func TestALeaderThatIsBackRefusesWhatWasGivenUp(t *testing.T) {
+	c := newCluster(t, setup{storage: 3, fronts: 1, factor: 3, groups: 1})
+	front := c.nodes[3]
+	front.mustPut(1, "a", "before")
+	term, committed := c.nodes[c.leaderOf(1)].host.Led(1)
+	late := put("a", "late")
+	late.RequestId = []byte("0123456789abcdef")
+	u := &replica.UnknownError{Group: 1, Term: term, After: committed, Request: late.RequestId}
+	if res, known, err := front.router.Outcome(t.Context(), u); err != nil || !known || res != nil {
+		t.Fatalf("before it comes in: %v, %v, %v", res, known, err)
+	}
+	if _, err := front.router.Propose(t.Context(), 1, encode(late)); !kind.Is(err, kind.NotLeader) {
+		t.Errorf("when it comes in: %v", err)
+	}
+	taken := put("a", "taken")
+	taken.RequestId = []byte("fedcba9876543210")
+	if _, err := front.router.Propose(t.Context(), 1, encode(taken)); err != nil {
+		t.Fatal(err)
+	}
+	u.Request = taken.RequestId
+	if res, known, err := front.router.Outcome(t.Context(), u); err != nil || !known || res == nil {
+		t.Errorf("one that was taken: %v, %v, %v", res, known, err)
+	}
+	u.Request, u.After = []byte("0000000000000000"), 0 // its place may be in what is forgotten
+	if res, known, err := front.router.Outcome(t.Context(), u); err != nil || known || res != nil {
+		t.Errorf("one of long ago: %v, %v, %v", res, known, err)
+	}
+	front.wants(1, "a", "taken")
 }
 
 // waitHeard waits until a node follows or leads again.

@@ -31,6 +31,7 @@ func (quietHost) Groups() uint32                     { return 3 }
 func (quietHost) Changed() <-chan struct{}           { return nil }
 func (quietHost) LeaderHint(uint32) (id.Drive, bool) { return id.Drive{}, false }
 func (quietHost) Leads(uint32) bool                  { return false }
+func (quietHost) Led(uint32) (uint64, uint64)        { return 0, 0 }
 
 func TestLeadersOnNodesThatAreNotAliveAreForgotten(t *testing.T) {
 	peers := &someNodes{
@@ -43,7 +44,7 @@ func TestLeadersOnNodesThatAreNotAliveAreForgotten(t *testing.T) {
 	}
 	defer r.Close()
 	for g, address := range []string{"a", "b", "gone"} {
-		r.seats[g].leader.Store(&leader{address, true})
+		r.seats[g].leader.Store(&leader{address: address, sure: true})
 		r.caller(address)
 	}
 	changed := r.Changed()
@@ -71,16 +72,24 @@ func TestWhatANodeSaysOfItselfCountsMoreThanWhatOthersHeard(t *testing.T) {
 		}
 		return ""
 	}
-	r.takeHints("a", []hint{{hintHeard, id.Drive{'b'}}, {hintLeads, id.Drive{'a'}}, {}})
+	heard := func(drive byte) hint { return hint{known: hintHeard, drive: id.Drive{drive}} }
+	leads := func(drive byte, term uint64) hint {
+		return hint{known: hintLeads, drive: id.Drive{drive}, led: post{term, 10 * term}}
+	}
+	r.takeHints("a", []hint{heard('b'), leads('a', 3), {}})
 	if at(0) != "b" || at(1) != "a" || at(2) != "" {
 		t.Errorf("%q %q %q", at(0), at(1), at(2))
 	}
-	r.takeHints("c", []hint{{hintLeads, id.Drive{'c'}}, {hintHeard, id.Drive{'b'}}, {hintHeard, id.Drive{'a'}}})
+	r.takeHints("c", []hint{leads('c', 3), heard('b'), heard('a')})
 	if at(0) != "c" || at(1) != "a" || at(2) != "a" {
 		t.Errorf("%q %q %q", at(0), at(1), at(2))
 	}
-	r.takeHints("a", []hint{{hintHeard, id.Drive{'b'}}, {}, {}}) // it does not lead any more
-	if at(0) != "c" || at(1) != "" || at(2) != "" {
+	r.takeHints("d", []hint{leads('d', 2), leads('d', 4), {}}) // of two that say so, the later leads
+	if at(0) != "c" || at(1) != "d" || r.seats[1].committed.Load() != 40 {
+		t.Errorf("%q %q, committed %d", at(0), at(1), r.seats[1].committed.Load())
+	}
+	r.takeHints("d", []hint{heard('b'), {}, {}}) // it does not lead any more
+	if at(0) != "c" || at(1) != "" {
 		t.Errorf("%q %q %q", at(0), at(1), at(2))
 	}
 }

@@ -131,7 +131,7 @@ func TestRequestsAndAnswersComeOutAsTheyWentIn(t *testing.T) {
 	if err := decodeRequests(frame, func(r request) { got = append(got, r) }); err != nil || !reflect.DeepEqual(got, requests) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	answers := []answer{{number: 1, status: statusUnknown, full: true, group: 3, payload: positionPayload(5, 6)}, {number: 2, payload: []byte{}}}
+	answers := []answer{{number: 1, status: statusUnknown, full: true, group: 3, payload: unknownPayload(&replica.UnknownError{Index: 5, Term: 6, After: 4})}, {number: 2, led: post{7, 8}, payload: []byte{}}}
 	frame = []byte{version}
 	for _, a := range answers {
 		frame = a.append(frame)
@@ -146,7 +146,7 @@ func TestRequestsAndAnswersComeOutAsTheyWentIn(t *testing.T) {
 }
 
 func TestStatusesMeanWhatTheyMeantToTheLeader(t *testing.T) {
-	if err := (&answer{status: statusUnknown, group: 4, payload: positionPayload(5, 6)}).err(); !reflect.DeepEqual(err, &replica.UnknownError{Group: 4, Index: 5, Term: 6}) {
+	if err := (&answer{status: statusUnknown, group: 4, payload: unknownPayload(&replica.UnknownError{Index: 5, Term: 6, After: 4})}).err(); !reflect.DeepEqual(err, &replica.UnknownError{Group: 4, Index: 5, Term: 6, After: 4}) {
 		t.Error(err)
 	}
 	if err := (&answer{status: statusOverloaded}).err(); err != replica.ErrOverloaded {
@@ -167,7 +167,7 @@ func TestStatusesMeanWhatTheyMeantToTheLeader(t *testing.T) {
 func FuzzCalls(f *testing.F) {
 	r := request{number: 1, op: opAskMany, timeout: time.Second, payload: batchPayload([]uint32{1, 2}, []byte("query"))}
 	f.Add(r.append([]byte{version}))
-	a := answer{number: 1, status: statusOK, payload: appendHints(nil, []hint{{hintLeads, id.Drive{1}}})}
+	a := answer{number: 1, status: statusOK, payload: appendHints(nil, []hint{{known: hintLeads, drive: id.Drive{1}, led: post{3, 4}}})}
 	f.Add(a.append([]byte{version}))
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		total := 0

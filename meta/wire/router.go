@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -35,13 +36,16 @@ type Router struct {
 // seat is what is remembered of a group that is led elsewhere.
 type seat struct {
 	leader atomic.Pointer[leader]
+	// committed is the highest index that was heard of.
+	committed atomic.Uint64
 	// fullUntil is how long the group is taken for full, in Unix nanoseconds.
 	fullUntil atomic.Int64
 }
 
 type leader struct {
 	address string
-	sure    bool // it said so itself
+	sure    bool   // it said so itself
+	term    uint64 // in which it leads; 0: not known
 }
 
 const (
@@ -204,14 +208,11 @@ func decodeAnswer(payload []byte) (*metapb.Answer, error) {
 
 // Outcome asks the leader of now what became of a proposal.
 func (r *Router) Outcome(ctx context.Context, u *replica.UnknownError) (result *metapb.Result, known bool, err error) {
-	if u.Index == 0 {
-		return nil, false, nil
-	}
 	result, known, err = r.host.Outcome(ctx, u)
 	if !kind.Is(err, kind.NotLeader) {
 		return result, known, err
 	}
-	a, err := r.remote(ctx, request{op: opOutcome, group: u.Group, payload: positionPayload(u.Index, u.Term)})
+	a, err := r.remote(ctx, request{op: opOutcome, group: u.Group, payload: unknownPayload(u)})
 	if err != nil {
 		return nil, false, err
 	}
@@ -243,13 +244,14 @@ func (r *Router) remote(ctx context.Context, q request) (answer, error) {
 		if c == nil {
 			break
 		}
-		a, err := c.do(ctx, q)
+		one, lost := r.bind(c, q)
+		a, err := c.do(ctx, one)
 		if err == nil {
 			r.learn(q.group, c.address, &a)
 			if a.status != statusNotLeader || r.claims(c.address, &a) {
 				return a, a.err()
 			}
-		} else if err := r.missed(ctx, c, &q, err); err != nil {
+		} else if err := r.missed(ctx, c, &one, lost, err); err != nil {
 			return answer{}, err
 		}
 		tried = append(tried, c.address)
@@ -260,8 +262,21 @@ func (r *Router) remote(ctx context.Context, q request) (answer, error) {
 	return answer{}, replica.ErrNotLeader
 }
 
+// bind makes a command one for the term in which the node leads, if that is known: then another node can
+// tell what became of it, if it is lost. The error is for that case.
+func (r *Router) bind(c *caller, q request) (request, *replica.UnknownError) {
+	s := &r.seats[q.group]
+	lost := &replica.UnknownError{Group: q.group}
+	if l := s.leader.Load(); q.op == opPropose && l != nil && l.address == c.address && l.term != 0 {
+		lost.Term, lost.After = l.term, s.committed.Load()
+		payload := binary.LittleEndian.AppendUint64(make([]byte, 0, 8+len(q.payload)), l.term)
+		q.op, q.payload = opProposeIn, append(payload, q.payload...)
+	}
+	return q, lost
+}
+
 // missed decides what it means that a node gave no answer: nil if the request may be sent to another.
-func (r *Router) missed(ctx context.Context, c *caller, q *request, err error) error {
+func (r *Router) missed(ctx context.Context, c *caller, q *request, lost *replica.UnknownError, err error) error {
 	switch {
 	case errors.Is(err, replica.ErrOverloaded):
 		return replica.ErrOverloaded
@@ -271,7 +286,7 @@ func (r *Router) missed(ctx context.Context, c *caller, q *request, err error) e
 			return ctx.Err()
 		}
 		r.counts.unknown.Add(1)
-		return &replica.UnknownError{Group: q.group}
+		return lost
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -283,24 +298,40 @@ func (r *Router) missed(ctx context.Context, c *caller, q *request, err error) e
 // learn remembers what an answer says about the group.
 func (r *Router) learn(group uint32, address string, a *answer) {
 	s := &r.seats[group]
+	if a.led.term != 0 {
+		s.heard(address, a.led)
+	}
 	if a.status == statusNotLeader {
 		if r.claims(address, a) {
 			return
 		}
 		r.forget(group, address)
 		if hinted, ok := r.hinted(a); ok {
-			s.leader.CompareAndSwap(nil, &leader{hinted, false})
+			s.leader.CompareAndSwap(nil, &leader{address: hinted})
 		}
 		return
 	}
-	if l := s.leader.Load(); l == nil || l.address != address || !l.sure {
-		s.leader.CompareAndSwap(l, &leader{address, true})
+	if l := s.leader.Load(); a.led.term == 0 && (l == nil || l.address != address || !l.sure) {
+		s.leader.CompareAndSwap(l, &leader{address: address, sure: true})
 	}
 	if a.full {
 		s.fullUntil.Store(time.Now().Add(fullFor).UnixNano())
 	} else if s.fullUntil.Load() != 0 {
 		s.fullUntil.Store(0)
 	}
+}
+
+// heard remembers what a node says of its own leadership, unless somebody is known to lead in a later
+// term. It reports whether that was news.
+func (s *seat) heard(address string, p post) (news bool) {
+	for c := s.committed.Load(); c < p.committed && !s.committed.CompareAndSwap(c, p.committed); {
+		c = s.committed.Load()
+	}
+	l := s.leader.Load()
+	if l != nil && (l.term > p.term || *l == leader{address, true, p.term}) {
+		return false
+	}
+	return s.leader.CompareAndSwap(l, &leader{address, true, p.term}) && (l == nil || l.address != address)
 }
 
 // hinted is where the leader is that an answer names.
@@ -316,7 +347,7 @@ func (r *Router) hinted(a *answer) (address string, ok bool) {
 // has just begun, or is not sure any more. Nobody else knows better.
 func (r *Router) claims(address string, a *answer) bool {
 	hinted, ok := r.hinted(a)
-	return ok && hinted == address
+	return a.led.term != 0 || ok && hinted == address
 }
 
 // forget drops a remembered leader.

@@ -66,7 +66,7 @@ func (r *Router) suggest(group uint32, drive id.Drive) {
 	s := &r.seats[group]
 	l := s.leader.Load()
 	if l == nil || l.address != address && r.caller(l.address).hung(opPropose) {
-		s.leader.CompareAndSwap(l, &leader{address, false})
+		s.leader.CompareAndSwap(l, &leader{address: address})
 	}
 }
 
@@ -146,10 +146,7 @@ func (r *Router) takeHints(address string, hints []hint) {
 		l := s.leader.Load()
 		switch h := hints[g]; h.known {
 		case hintLeads:
-			if l == nil || l.address != address {
-				s.leader.Store(&leader{address, true})
-				news = true
-			}
+			news = s.heard(address, h.led) || news
 		case hintHeard:
 			r.suggest(uint32(g), h.drive)
 			news = news || s.leader.Load() != l

@@ -23,6 +23,8 @@ import (
 type Host interface {
 	Groups() uint32
 	Propose(ctx context.Context, group uint32, command []byte) (*metapb.Result, error)
+	ProposeIn(ctx context.Context, group uint32, term uint64, command []byte) (*metapb.Result, error)
+	Led(group uint32) (term, committed uint64)
 	Ask(ctx context.Context, group uint32, q *metapb.Query) (*metapb.Answer, error)
 	Outcome(ctx context.Context, u *replica.UnknownError) (result *metapb.Result, known bool, err error)
 	Full(group uint32) bool
@@ -142,6 +144,7 @@ func (s *Service) answer(ctx context.Context, r *request, perform func(context.C
 		a.payload = payload
 	}
 	a.full = s.cfg.Host.Full(r.group)
+	a.led.term, a.led.committed = s.cfg.Host.Led(r.group)
 	return a
 }
 
@@ -155,6 +158,17 @@ func (s *Service) perform(ctx context.Context, r *request) ([]byte, error) {
 			return nil, err
 		}
 		return proto.Marshal(res)
+	case opProposeIn:
+		d := decoder{buf: r.payload}
+		term := d.u64()
+		if d.failed || term == 0 {
+			return nil, kind.New(kind.InvalidArgument, "wire: a command for no term")
+		}
+		res, err := h.ProposeIn(ctx, r.group, term, r.payload[d.off:])
+		if err != nil {
+			return nil, err
+		}
+		return proto.Marshal(res)
 	case opAsk:
 		q := &metapb.Query{}
 		if err := proto.Unmarshal(r.payload, q); err != nil {
@@ -162,8 +176,7 @@ func (s *Service) perform(ctx context.Context, r *request) ([]byte, error) {
 		}
 		return s.ask(ctx, r.group, q)
 	case opOutcome:
-		d := decoder{buf: r.payload}
-		res, known, err := h.Outcome(ctx, &replica.UnknownError{Group: r.group, Index: d.u64(), Term: d.u64()})
+		res, known, err := h.Outcome(ctx, decodeUnknown(r.group, r.payload))
 		if err != nil {
 			return nil, err
 		}
@@ -195,7 +208,7 @@ func (s *Service) failed(a *answer, err error) {
 	var u *replica.UnknownError
 	switch {
 	case errors.As(err, &u):
-		a.status, a.payload = statusUnknown, positionPayload(u.Index, u.Term)
+		a.status, a.payload = statusUnknown, unknownPayload(u)
 	case kind.Is(err, kind.NotLeader):
 		a.status = statusNotLeader
 		if drive, ok := s.cfg.Host.LeaderHint(a.group); ok {
@@ -245,9 +258,10 @@ func hintsOf(h Host) []hint {
 		drive, ok := h.LeaderHint(uint32(g))
 		switch {
 		case h.Leads(uint32(g)):
-			out[g] = hint{hintLeads, drive}
+			out[g] = hint{known: hintLeads, drive: drive}
+			out[g].led.term, out[g].led.committed = h.Led(uint32(g))
 		case ok:
-			out[g] = hint{hintHeard, drive}
+			out[g] = hint{known: hintHeard, drive: drive}
 		}
 	}
 	return out
