@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"holdfast/erasure"
 	"holdfast/erasure/fanout"
@@ -192,18 +193,32 @@ func randomETag(rand io.Reader) (string, error) {
 	return v.String(), err
 }
 
+// discardPatience is how long a request waits for the deletion of what it wrote in vain: that goes on
+// without it when a node hangs.
+const discardPatience = time.Second
+
 // discard deletes the shards of a part that no version will name. It works on although the
 // request is over; what it cannot reach is left to the orphan sweep.
 func (e *Engine) discard(ctx context.Context, p *metapb.Part) {
 	if p == nil || p.Placement == nil {
 		return
 	}
-	ref, err := refOf(p)
-	if err == nil {
-		err = e.cfg.Shards.Delete(context.WithoutCancel(ctx), ref.Data, ref.Drives)
-	}
-	if err != nil {
-		e.cfg.Logger.Warn("shards of a failed write were not all deleted; the orphan sweep will", "data", fmt.Sprintf("%x", p.DataId), "error", err)
+	done := make(chan struct{})
+	go func() { // ends: each drive's call has a timeout
+		defer close(done)
+		ref, err := refOf(p)
+		if err == nil {
+			err = e.cfg.Shards.Delete(context.WithoutCancel(ctx), ref.Data, ref.Drives)
+		}
+		if err != nil {
+			e.cfg.Logger.Warn("shards of a failed write were not all deleted; the orphan sweep will", "data", fmt.Sprintf("%x", p.DataId), "error", err)
+		}
+	}()
+	timer := time.NewTimer(discardPatience)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
 	}
 }
 

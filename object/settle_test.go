@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"testing"
+	"time"
 
 	"holdfast/internal/kind"
 	"holdfast/meta/replica"
+	"holdfast/node/nodetest"
 	"holdfast/proto/metapb"
 )
 
@@ -104,4 +106,24 @@ func TestACommandWhoseAnswerIsLostIsFoundByItsWork(t *testing.T) {
 			must(t, err)
 		}
 	}
+}
+
+// TestARefusedWriteDoesNotWaitForADriveThatHangs: its shards go without it, on the others at once.
+func TestARefusedWriteDoesNotWaitForADriveThatHangs(t *testing.T) {
+	s := newStore(t)
+	release := s.drives[0].(*nodetest.Drive).Hang(nodetest.Delete)
+	body := s.bytes(100 << 10)
+	answered := make(chan error, 1)
+	go func() {
+		_, err := s.Put(t.Context(), PutRequest{Bucket: "b", Key: "k", Body: bytes.NewReader(body), Size: int64(len(body)), Condition: Condition{IfMatch: "0123"}})
+		answered <- err
+	}()
+	select {
+	case err := <-answered:
+		wantKind(t, err, kind.NoSuchKeyCondition)
+	case <-time.After(10 * time.Second):
+		t.Error("no answer while a drive hangs")
+	}
+	release()
+	eventually(t, "no shard is left", func() bool { return s.census() == 0 })
 }
