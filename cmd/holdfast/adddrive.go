@@ -40,7 +40,7 @@ func (s *storage) add(ctx context.Context, path string) (*drive.Drive, error) {
 	case !found.empty && s.drive(found.drive) != nil:
 		return nil, kind.New(kind.InvalidArgument, "%s is in use by this node already", path)
 	}
-	d, err := drive.Open(ctx, drive.Config{Path: path, Cluster: s.cluster, Create: found.empty, Logger: s.cfg.Logger})
+	d, err := drive.Open(ctx, drive.Config{Path: path, Cluster: s.cluster, Create: found.empty, OnDamage: s.heal.suspect, Logger: s.cfg.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}

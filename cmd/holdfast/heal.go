@@ -245,7 +245,7 @@ func (h *healer) openAgain(ctx context.Context, old *drive.Drive) (*drive.Drive,
 	case <-time.After(closePatience):
 		return nil, fmt.Errorf("it did not close within %s", closePatience)
 	}
-	fresh, err := drive.Open(ctx, drive.Config{Path: old.Status().Path, Cluster: h.s.cluster, Logger: h.s.cfg.Logger})
+	fresh, err := drive.Open(ctx, drive.Config{Path: old.Status().Path, Cluster: h.s.cluster, OnDamage: h.suspect, Logger: h.s.cfg.Logger})
 	if err != nil {
 		return nil, err
 	}

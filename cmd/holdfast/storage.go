@@ -152,7 +152,7 @@ func (s *storage) openDrives(ctx context.Context, p plan) error {
 	var wg sync.WaitGroup
 	for i, path := range s.cfg.Data {
 		wg.Go(func() {
-			config := drive.Config{Path: path, Cluster: s.cluster, Create: formatted[path], Logger: s.cfg.Logger}
+			config := drive.Config{Path: path, Cluster: s.cluster, Create: formatted[path], OnDamage: s.heal.suspect, Logger: s.cfg.Logger}
 			if s.from != nil {
 				config.ID = s.from.drives[path]
 			}
@@ -226,7 +226,7 @@ func (s *storage) firstScheme() (erasure.Scheme, error) {
 // untouched reports whether no drive holds a shard or the state of a group.
 func (s *storage) untouched() bool {
 	for _, d := range s.drives {
-		if d.Status().Shards > 0 || holdsState(d.Badger()) {
+		if d.Status().Shards > 0 || holdsState(d.KV().Badger()) {
 			return false
 		}
 	}
@@ -263,7 +263,7 @@ func (s *storage) replicaConfig() replica.Config {
 // replicaHandle is what the group replicas need of a drive.
 func replicaHandle(d *drive.Drive) replica.DriveHandle {
 	return replica.DriveHandle{
-		ID: d.ID(), KV: replica.NewBadger(d.Badger(), d.Flushed), ResetLog: d.ResetRaftLog, Fail: d.Fail, Failed: d.Failed, Full: d.ReadOnly,
+		ID: d.ID(), KV: replica.NewBadger(d.KV(), d.Flushed), ResetLog: d.ResetRaftLog, Fail: d.Fail, Failed: d.Failed, Full: d.ReadOnly,
 		OpenLog: func(replay replica.Replay) (replica.Log, error) {
 			l, err := d.OpenRaftLog(func(p log.Pos, kind uint8, payload []byte) error { return replay(p, kind, payload) })
 			if err != nil {

@@ -216,10 +216,10 @@ func (a *applier) transaction(jobs []applyJob, limit int) (int, error) {
 				return n, ErrTxnTooBig
 			}
 			if err != nil {
-				if n > 0 { // commit what is sound, then come back to it alone
+				if n > 0 && txn.Err() == nil { // commit what is sound, then come back to it alone
 					return n, ErrTxnTooBig
 				}
-				if !errors.Is(err, fsm.ErrDamaged) {
+				if txn.Err() != nil || !errors.Is(err, fsm.ErrDamaged) {
 					return 0, err // the store's: the drive's matter
 				}
 				j.r.broken = true

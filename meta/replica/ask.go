@@ -132,7 +132,11 @@ func (l *loop) view(r *replica, f func(fsm.Reader) error) error {
 			continue
 		}
 		defer txn.Discard()
-		return errors.Join(f(&ranged{txn: txn, prefix: rangePrefix(rangeID)}), txn.Err())
+		err := f(&ranged{txn: txn, prefix: rangePrefix(rangeID)})
+		if damage := txn.Err(); damage != nil {
+			return damage
+		}
+		return err
 	}
 }
 

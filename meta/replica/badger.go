@@ -11,14 +11,15 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"holdfast/meta/fsm"
+	"holdfast/node/drive/kv"
 )
 
 // NewBadger is a drive's Badger as KV. flushed is drive.Flushed: up to which version the tables
 // hold every transaction. The database must keep all values in its tables, which it does with
 // those up to 1 MiB; larger ones are stored in pieces (see large.go).
-func NewBadger(db *badger.DB, flushed func() uint64) KV {
+func NewBadger(db *kv.DB, flushed func() uint64) KV {
 	b := &badgerKV{db: db, flushed: flushed}
-	txn := db.NewTransaction(false)
+	txn := db.Begin(false)
 	defer txn.Discard()
 	it := (&badgerTxn{kv: b, txn: txn}).Iterate([]byte(keyPiece))
 	defer it.Close()
@@ -28,7 +29,7 @@ func NewBadger(db *badger.DB, flushed func() uint64) KV {
 }
 
 type badgerKV struct {
-	db      *badger.DB
+	db      *kv.DB
 	flushed func() uint64
 	large   atomic.Bool // there is, or was, a value in pieces
 }
@@ -36,7 +37,7 @@ type badgerKV struct {
 func (b *badgerKV) Flushed() uint64 { return b.flushed() }
 
 func (b *badgerKV) Begin(write bool) Txn {
-	return &badgerTxn{kv: b, txn: b.db.NewTransaction(write)}
+	return &badgerTxn{kv: b, txn: b.db.Begin(write)}
 }
 
 const (
@@ -51,14 +52,14 @@ const (
 // for that but Close. They vanish in the next compaction. It is rare: after a snapshot was
 // installed, and when a log could not be cut for long.
 func (b *badgerKV) Flush(ctx context.Context, version uint64) error {
-	pushes := int(2*b.db.Opts().MemTableSize/fillerBytes) + 1
-	filler := make([]byte, min(fillerBytes, b.db.Opts().ValueThreshold/2))
+	pushes := int(2*b.db.Badger().Opts().MemTableSize/fillerBytes) + 1
+	filler := make([]byte, min(fillerBytes, b.db.Badger().Opts().ValueThreshold/2))
 	tick := time.NewTicker(flushPoll)
 	defer tick.Stop()
 	for b.flushed() < version {
 		if pushes > 0 {
 			pushes--
-			err := b.db.Update(func(txn *badger.Txn) error { return txn.Set([]byte(keyFiller), filler) })
+			err := b.db.Badger().Update(func(txn *badger.Txn) error { return txn.Set([]byte(keyFiller), filler) })
 			if err != nil {
 				return fmt.Errorf("replica: push memtable out: %w", err)
 			}
@@ -76,11 +77,12 @@ func (b *badgerKV) Flush(ctx context.Context, version uint64) error {
 type badgerTxn struct {
 	kv   *badgerKV
 	open []*badgerIterator // at most one, with a well-behaved caller
-	txn  *badger.Txn
+	txn  *kv.Txn
 }
 
 func (t *badgerTxn) Version() uint64 { return t.txn.ReadTs() }
 func (t *badgerTxn) Commit() error   { return t.txn.Commit() }
+func (t *badgerTxn) Err() error      { return t.txn.Err() }
 
 // Discard closes iterators that are still open, as after a panic: Badger would panic itself.
 func (t *badgerTxn) Discard() {
@@ -93,10 +95,7 @@ func (t *badgerTxn) Discard() {
 
 func (t *badgerTxn) Get(key []byte) ([]byte, error) {
 	item, err := t.txn.Get(key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return nil, nil
-	}
-	if err != nil {
+	if err != nil || item == nil {
 		return nil, err
 	}
 	return t.value(item)
@@ -136,22 +135,18 @@ func tooBig(err error) error {
 }
 
 func (t *badgerTxn) Iterate(prefix []byte) fsm.Iterator {
-	opt := badger.DefaultIteratorOptions
-	opt.PrefetchValues = false
-	opt.Prefix = prefix
-	it := &badgerIterator{t: t, it: t.txn.NewIterator(opt), prefix: prefix}
+	it := &badgerIterator{t: t, it: t.txn.Iterate(prefix)}
 	t.open = append(t.open, it)
 	return it
 }
 
 type badgerIterator struct {
-	t      *badgerTxn
-	it     *badger.Iterator
-	prefix []byte
+	t  *badgerTxn
+	it *kv.Iterator
 }
 
 func (i *badgerIterator) Seek(key []byte)        { i.it.Seek(key) }
-func (i *badgerIterator) Valid() bool            { return i.it.ValidForPrefix(i.prefix) }
+func (i *badgerIterator) Valid() bool            { return i.it.Valid() }
 func (i *badgerIterator) Next()                  { i.it.Next() }
 func (i *badgerIterator) Key() []byte            { return i.it.Item().Key() }
 func (i *badgerIterator) Value() ([]byte, error) { return i.t.value(i.it.Item()) }

@@ -39,7 +39,7 @@ func update(t testing.TB, kv replica.KV, f func(replica.Txn) error) {
 func TestBadgerKeepsValuesLargerThanItsTablesTake(t *testing.T) {
 	dir := t.TempDir()
 	d := openDrive(t, dir)
-	kv := replica.NewBadger(d.Badger(), d.Flushed)
+	kv := replica.NewBadger(d.KV(), d.Flushed)
 	value := make([]byte, 2_300_000)
 	_, _ = rand.Read(value)
 	keys := func(txn replica.Txn, prefix string) (n int) {
@@ -59,7 +59,7 @@ func TestBadgerKeepsValuesLargerThanItsTablesTake(t *testing.T) {
 	}
 	d = openDrive(t, dir)
 	defer d.Close()
-	kv = replica.NewBadger(d.Badger(), d.Flushed)
+	kv = replica.NewBadger(d.KV(), d.Flushed)
 	txn := kv.Begin(false)
 	if v, err := txn.Get([]byte("g1")); err != nil || !bytes.Equal(v, value) {
 		t.Fatalf("got %d bytes, %v", len(v), err)
@@ -83,7 +83,7 @@ func TestBadgerKeepsValuesLargerThanItsTablesTake(t *testing.T) {
 func TestFlushMovesWhatWasCommittedIntoTables(t *testing.T) {
 	d := openDrive(t, t.TempDir())
 	defer d.Close()
-	kv := replica.NewBadger(d.Badger(), d.Flushed)
+	kv := replica.NewBadger(d.KV(), d.Flushed)
 	update(t, kv, func(txn replica.Txn) error { return txn.Set([]byte("g1"), []byte("v")) })
 	txn := kv.Begin(false)
 	version := txn.Version()
@@ -106,7 +106,7 @@ func TestFlushMovesWhatWasCommittedIntoTables(t *testing.T) {
 func TestTransactionThatIsTooBigSaysSo(t *testing.T) {
 	d := openDrive(t, t.TempDir())
 	defer d.Close()
-	txn := replica.NewBadger(d.Badger(), d.Flushed).Begin(true)
+	txn := replica.NewBadger(d.KV(), d.Flushed).Begin(true)
 	defer txn.Discard()
 	for i := range 100 {
 		if err := txn.Set(fmt.Appendf(nil, "g%d", i), make([]byte, 100_000)); err != nil {
@@ -122,7 +122,7 @@ func TestTransactionThatIsTooBigSaysSo(t *testing.T) {
 func TestDiscardClosesIteratorsThatAreStillOpen(t *testing.T) {
 	d := openDrive(t, t.TempDir())
 	defer d.Close()
-	txn := replica.NewBadger(d.Badger(), d.Flushed).Begin(true)
+	txn := replica.NewBadger(d.KV(), d.Flushed).Begin(true)
 	txn.Iterate([]byte("g")).Seek([]byte("g"))
 	txn.Discard()
 }

@@ -52,7 +52,7 @@ type realCluster struct {
 
 func handleOf(d *drive.Drive) replica.DriveHandle {
 	return replica.DriveHandle{
-		ID: d.ID(), KV: replica.NewBadger(d.Badger(), d.Flushed),
+		ID: d.ID(), KV: replica.NewBadger(d.KV(), d.Flushed),
 		OpenLog: func(replay replica.Replay) (replica.Log, error) {
 			l, err := d.OpenRaftLog(func(p log.Pos, kind uint8, payload []byte) error { return replay(p, kind, payload) })
 			if err != nil {

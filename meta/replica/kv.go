@@ -29,7 +29,9 @@ type Txn interface {
 	fsm.Store
 	// Version is a version not below that of any transaction committed before Begin.
 	Version() uint64
-	// Commit ends the transaction; if it returns nil, later transactions see its writes.
+	// Err is what the transaction met that makes all it has read worthless, iterators that ended early among it.
+	Err() error
+	// Commit ends the transaction; if it returns nil, later transactions see its writes. It fails with Err.
 	Commit() error
 	// Discard drops it; after Commit it does nothing.
 	Discard()

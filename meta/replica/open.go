@@ -129,7 +129,7 @@ func readKV(kv KV, groups uint32) (map[uint32]*kvState, []uint64, error) {
 			states[group] = st
 		}
 	}
-	return states, rangeIDs(txn), nil
+	return states, rangeIDs(txn), txn.Err()
 }
 
 // restore makes the replica.

@@ -131,6 +131,9 @@ func (l *loop) streamRange(r *replica, head SnapshotHead) error {
 			}
 			w.add(it.Key()[rangeLen:], value)
 		}
+		if err := txn.Err(); err != nil {
+			return nil, err
+		}
 		if !it.Valid() {
 			w.end()
 		}

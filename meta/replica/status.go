@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -296,5 +297,5 @@ func (h *Host) Hash(ctx context.Context, group uint32, drive id.Drive) (index, s
 		w.begin()
 		w.add(it.Key()[rangeLen:], value)
 	}
-	return st.applied.index, w.sum.Sum64(), ctx.Err()
+	return st.applied.index, w.sum.Sum64(), errors.Join(txn.Err(), ctx.Err())
 }

@@ -17,6 +17,7 @@ import (
 
 	"holdfast/internal/id"
 	"holdfast/internal/kind"
+	"holdfast/node/drive/kv"
 )
 
 const (
@@ -67,10 +68,13 @@ func (d *Drive) openBadger(ctx context.Context) error {
 	if err := dropMemtables(dir); err != nil {
 		return err
 	}
-	var db *badger.DB
-	err := verifyTables(ctx, dir)
+	var db *kv.DB
+	err := marked(dir)
 	if err == nil {
-		db, err = badger.Open(badgerOptions(dir, d.identity.Drive, d.log))
+		err = verifyTables(ctx, dir)
+	}
+	if err == nil {
+		db, err = d.openKV(dir)
 	}
 	if kind.Is(err, kind.Canceled) {
 		return err
@@ -86,6 +90,37 @@ func (d *Drive) openBadger(ctx context.Context) error {
 	}
 	d.db = db
 	return nil
+}
+
+// marked says why a database must not be used again, if it was found damaged while it was in use.
+func marked(dir string) error {
+	why, err := os.ReadFile(filepath.Join(dir, kv.Mark))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("drive: read the mark of damage: %w", err)
+	}
+	return kind.New(kind.Damaged, "drive: found while it was in use: %s", strings.TrimSpace(string(why)))
+}
+
+func (d *Drive) openKV(dir string) (*kv.DB, error) {
+	db, err := badger.Open(badgerOptions(dir, d.identity.Drive, d.log))
+	if err != nil {
+		return nil, err
+	}
+	opened, err := kv.New(kv.Config{Badger: db, Dir: dir, OnDamage: d.onDamage})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return opened, nil
+}
+
+func (d *Drive) onDamage(err error) {
+	d.log.Error("database is damaged", "error", err)
+	if d.cfg.OnDamage != nil {
+		d.cfg.OnDamage(d.identity.Drive, err)
+	}
 }
 
 // dropMemtables deletes the logs of Badger's memtables before it can see them: they were never
@@ -114,7 +149,7 @@ func ofMachine(err error) bool {
 }
 
 // replaceBadger moves a database that does not open aside, in place of the one moved before it.
-func (d *Drive) replaceBadger(dir string, cause error) (*badger.DB, error) {
+func (d *Drive) replaceBadger(dir string, cause error) (*kv.DB, error) {
 	aside := dir + ".damaged"
 	if err := os.RemoveAll(aside); err != nil {
 		return nil, fmt.Errorf("drive: clear %s: %w", aside, err)
@@ -123,7 +158,7 @@ func (d *Drive) replaceBadger(dir string, cause error) (*badger.DB, error) {
 		return nil, fmt.Errorf("drive: move %s aside: %w", dir, err)
 	}
 	d.fresh = true
-	db, err := badger.Open(badgerOptions(dir, d.identity.Drive, d.log))
+	db, err := d.openKV(dir)
 	if err != nil {
 		return nil, fmt.Errorf("drive: open a new database after %w: %w", cause, err)
 	}
@@ -144,13 +179,13 @@ func (l badgerLogger) Warningf(f string, a ...any) {
 func (l badgerLogger) Infof(string, ...any)  {}
 func (l badgerLogger) Debugf(string, ...any) {}
 
-// Badger is the database that the shard index ('s…' keys) and the group replicas ('g…' and 'r…'
+// KV is the database that the shard index ('s…' keys) and the group replicas ('g…' and 'r…'
 // keys) share. See doc.go for what a writer must heed.
-func (d *Drive) Badger() *badger.DB { return d.db }
+func (d *Drive) KV() *kv.DB { return d.db }
 
 // Version is at or above the version of every transaction that was committed before the call.
 func (d *Drive) Version() uint64 {
-	txn := d.db.NewTransaction(false)
+	txn := d.db.Badger().NewTransaction(false)
 	defer txn.Discard()
 	return txn.ReadTs()
 }
@@ -169,7 +204,7 @@ func (d *Drive) Flushed() uint64 {
 	}
 	d.flushAsked = time.Now()
 	highest := d.flushed
-	for _, t := range d.db.Tables() {
+	for _, t := range d.db.Badger().Tables() {
 		highest = max(highest, t.MaxVersion)
 	}
 	if highest > d.flushed {

@@ -13,13 +13,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"holdfast/internal/id"
+	"holdfast/internal/kind"
 	"holdfast/internal/vfs"
 	"holdfast/node"
 	"holdfast/node/drive/blob"
 	"holdfast/node/drive/index"
+	"holdfast/node/drive/kv"
 	"holdfast/node/drive/log"
 )
 
@@ -71,6 +71,9 @@ type Config struct {
 	SegmentBytes int64
 	// FS is the file system, but for Badger's. Default vfs.OS.
 	FS vfs.FS
+	// OnDamage, if set, is told once, on a goroutine of its own, that the database was found damaged: it takes
+	// and gives nothing more until the drive is opened anew.
+	OnDamage func(id.Drive, error)
 	// Logger takes what operators should know; default none.
 	Logger *slog.Logger
 }
@@ -112,7 +115,7 @@ type Drive struct {
 	clean    bool // the last stop was
 	fresh    bool // Badger was made anew
 
-	db    *badger.DB
+	db    *kv.DB
 	index *index.Index
 	blobs *blob.Store
 	shard *log.Log // the shard log
@@ -141,6 +144,15 @@ func Open(ctx context.Context, cfg Config) (*Drive, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	d, err := attempt(ctx, cfg)
+	if kind.Is(err, kind.Damaged) {
+		// The database was found damaged when it was read. It is marked, and replaced now.
+		d, err = attempt(ctx, cfg)
+	}
+	return d, err
+}
+
+func attempt(ctx context.Context, cfg Config) (*Drive, error) {
 	d := &Drive{cfg: cfg}
 	d.gc.init(d)
 	if err := d.open(ctx); err != nil {
@@ -317,7 +329,7 @@ const closeOutWait = 2 * time.Second
 
 // stopParts is closeParts, but does not wait long for a drive that is out.
 func (d *Drive) stopParts() []error {
-	if d.Failed() == nil {
+	if err := d.Failed(); err == nil || kind.Is(err, kind.Damaged) {
 		return d.closeParts()
 	}
 	done := make(chan []error, 1)

@@ -264,7 +264,7 @@ func TestWhatIsFlushedSurvivesWithoutMemtables(t *testing.T) {
 		if err := d.index.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		err := d.Badger().Update(func(txn *badger.Txn) error { return txn.Set(key(i), value) })
+		err := d.KV().Badger().Update(func(txn *badger.Txn) error { return txn.Set(key(i), value) })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -58,7 +58,7 @@ func (d *Drive) shortenReplay() error {
 	}
 	filler := make([]byte, fillerBytes)
 	for range (memTableBytes+memTableSteps*memTableStep)/fillerBytes + 1 {
-		err := d.db.Update(func(txn *badger.Txn) error { return txn.Set([]byte(fillerKey), filler) })
+		err := d.db.Badger().Update(func(txn *badger.Txn) error { return txn.Set([]byte(fillerKey), filler) })
 		if err != nil {
 			return fmt.Errorf("drive: fill memtable: %w", err)
 		}

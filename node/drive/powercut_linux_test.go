@@ -219,7 +219,7 @@ const replicaKeys = 16
 func openReplica(fatal func(...any), d *Drive) (*log.Log, map[uint32]uint32) {
 	values := map[uint32]uint32{}
 	var applied uint32
-	err := d.Badger().View(func(txn *badger.Txn) error {
+	err := d.KV().Badger().View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte("g")})
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
@@ -307,7 +307,7 @@ func replicate(d *Drive, raft *log.Log, n uint32) error {
 	}
 	value := make([]byte, 200_000)
 	binary.BigEndian.PutUint32(value, n)
-	return d.Badger().Update(func(txn *badger.Txn) error {
+	return d.KV().Badger().Update(func(txn *badger.Txn) error {
 		if err := txn.Set(binary.BigEndian.AppendUint32([]byte("g"), n%replicaKeys), value); err != nil {
 			return err
 		}

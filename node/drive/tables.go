@@ -5,15 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"runtime/debug"
-
-	"github.com/dgraph-io/badger/v4/options"
-	"github.com/dgraph-io/badger/v4/table"
-	"github.com/dgraph-io/ristretto/v2/z"
 
 	"holdfast/internal/kind"
+	"holdfast/node/drive/kv"
 	"holdfast/node/drive/log"
 )
 
@@ -39,9 +34,12 @@ func (d *Drive) VerifyRaftLog(ctx context.Context) error {
 }
 
 // VerifyTables reads every table of the drive's database and checks its checksums. The error has
-// kind.Damaged if one is bad; when the drive is opened the next time a new database is begun, and what it held is
-// rebuilt from the drive's own logs and from the other replicas.
+// kind.Damaged if one is bad, or was when something read it; when the drive is opened the next time a new database is begun,
+// and what it held is rebuilt from the drive's own logs and from the other replicas.
 func (d *Drive) VerifyTables(ctx context.Context) error {
+	if err := d.db.Damage(); err != nil {
+		return err
+	}
 	return verifyTables(ctx, filepath.Join(d.cfg.Path, badgerName))
 }
 
@@ -58,38 +56,9 @@ func verifyTables(ctx context.Context, dir string) error {
 			return kind.Wrap(kind.Canceled, ctx.Err(), "drive: verify tables")
 		}
 		// A table that is gone was compacted into another since it was listed.
-		switch err := verifyTable(name); {
-		case err == nil || errors.Is(err, fs.ErrNotExist):
-		case ofMachine(err):
-			return fmt.Errorf("drive: table %s: %w", name, err)
-		default:
-			return kind.Wrap(kind.Damaged, err, "drive: table %s", name)
+		if err := kv.Verify(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("drive: %w", err)
 		}
 	}
 	return nil
-}
-
-// verifyTable checks one table. Badger's own reader does it, which panics on some kinds of damage;
-// and the file is mapped, so that an I/O error is a fault.
-func verifyTable(name string) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("its reader gave up: %v", v)
-		}
-	}()
-	if _, ok := table.ParseFileID(name); !ok {
-		return fmt.Errorf("its name is no table's")
-	}
-	file, err := z.OpenMmapFile(name, os.O_RDONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = file.Close(-1) }() // it was only read
-	// Without verification OpenTable leaves closing to its caller.
-	t, err := table.OpenTable(file, table.Options{ReadOnly: true, ChkMode: options.NoVerification, Compression: options.None, BlockSize: 4 << 10})
-	if err != nil {
-		return err
-	}
-	return t.VerifyChecksum()
 }

@@ -101,6 +101,8 @@ type memTxn struct {
 
 func (t *memTxn) Version() uint64 { return t.at }
 
+func (t *memTxn) Err() error { return nil }
+
 func (t *memTxn) Get(key []byte) ([]byte, error) {
 	if v, ok := t.writes[string(key)]; ok {
 		return v, nil

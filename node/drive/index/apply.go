@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"holdfast/node"
+	"holdfast/node/drive/kv"
 	"holdfast/node/drive/log"
 )
 
@@ -169,7 +168,7 @@ func (x *Index) nextBatch() ([]Op, bool) {
 
 // changes is what a transaction will have done to the index's own figures.
 type changes struct {
-	txn     *badger.Txn
+	txn     *kv.Txn
 	state   state
 	figures map[uint64]Figures // differences
 	gone    []uint64
@@ -182,7 +181,7 @@ type changes struct {
 func (c *changes) count(segment uint64, d Figures) { c.figures[segment] = c.figures[segment].plus(d) }
 
 func (x *Index) apply(batch []Op) error {
-	txn := x.cfg.DB.NewTransaction(true)
+	txn := x.cfg.DB.Begin(true)
 	defer txn.Discard()
 	c := &changes{txn: txn, figures: make(map[uint64]Figures)}
 	x.mu.Lock()

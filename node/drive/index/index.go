@@ -10,9 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"holdfast/node"
+	"holdfast/node/drive/kv"
 	"holdfast/node/drive/log"
 )
 
@@ -32,7 +31,7 @@ const (
 // Config says where an index lives.
 type Config struct {
 	// DB is the drive's Badger.
-	DB *badger.DB
+	DB *kv.DB
 	// FreeBlob removes a blob file that no shard needs any more. Called before the transaction
 	// that forgets it commits; again after a crash.
 	FreeBlob func(number uint64) error
@@ -89,25 +88,18 @@ func Open(cfg Config) (*Index, error) {
 		done:    make(chan struct{}),
 	}
 	x.changed.L = &x.mu
-	err := cfg.DB.View(func(txn *badger.Txn) error {
-		if err := x.readState(txn); err != nil {
-			return err
-		}
-		return x.readFigures(txn)
-	})
-	if err != nil {
+	txn := cfg.DB.Begin(false)
+	defer txn.Discard()
+	if err := errors.Join(x.readState(txn), x.readFigures(txn), txn.Err()); err != nil {
 		return nil, fmt.Errorf("index: open: %w", err)
 	}
 	x.replaying = &replay{from: x.state.applied, deleted: make(map[node.Shard]log.Pos)}
 	return x, nil
 }
 
-func (x *Index) readState(txn *badger.Txn) error {
+func (x *Index) readState(txn *kv.Txn) error {
 	item, err := txn.Get([]byte(stateKey))
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return nil
-	}
-	if err != nil {
+	if err != nil || item == nil {
 		return err
 	}
 	return item.Value(func(v []byte) error {
@@ -116,13 +108,10 @@ func (x *Index) readState(txn *badger.Txn) error {
 	})
 }
 
-func (x *Index) readFigures(txn *badger.Txn) error {
-	opt := badger.DefaultIteratorOptions
-	opt.PrefetchValues = false
-	opt.Prefix = []byte(figuresPrefix)
-	it := txn.NewIterator(opt)
+func (x *Index) readFigures(txn *kv.Txn) error {
+	it := txn.Iterate([]byte(figuresPrefix))
 	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
+	for it.Seek([]byte(figuresPrefix)); it.Valid(); it.Next() {
 		key := it.Item().Key()
 		err := it.Item().Value(func(v []byte) error {
 			f, err := decodeFigures(v)
@@ -203,7 +192,7 @@ func (x *Index) Get(s node.Shard) (Entry, bool, error) {
 		}
 		return *o.entry, true, nil
 	}
-	txn := x.cfg.DB.NewTransaction(false)
+	txn := x.cfg.DB.Begin(false)
 	defer txn.Discard()
 	e, err := get(txn, s)
 	if err != nil || e == nil {
@@ -213,13 +202,13 @@ func (x *Index) Get(s node.Shard) (Entry, bool, error) {
 }
 
 // get returns nil if the shard is not there.
-func get(txn *badger.Txn, s node.Shard) (*Entry, error) {
+func get(txn *kv.Txn, s node.Shard) (*Entry, error) {
 	item, err := txn.Get(entryKey(s))
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, fmt.Errorf("index: get %s: %w", s, err)
+	}
+	if item == nil {
+		return nil, nil
 	}
 	var e Entry
 	err = item.Value(func(v []byte) error {
@@ -234,35 +223,31 @@ func (x *Index) List(ctx context.Context, after node.Shard, limit int) ([]Entry,
 	if err := x.Flush(); err != nil {
 		return nil, err
 	}
+	txn := x.cfg.DB.Begin(false)
+	defer txn.Discard()
+	it := txn.Iterate([]byte(entryPrefix))
+	defer it.Close()
+	from := entryKey(after)
+	if after != (node.Shard{}) {
+		from = append(from, 0) // the key right behind it
+	}
 	var list []Entry
-	err := x.cfg.DB.View(func(txn *badger.Txn) error {
-		opt := badger.DefaultIteratorOptions
-		opt.PrefetchValues = false
-		opt.Prefix = []byte(entryPrefix)
-		it := txn.NewIterator(opt)
-		defer it.Close()
-		from := entryKey(after)
-		if after != (node.Shard{}) {
-			from = append(from, 0) // the key right behind it
+	for it.Seek(from); it.Valid() && len(list) < limit; it.Next() {
+		if err := ctx.Err(); err != nil {
+			return list, err
 		}
-		for it.Seek(from); it.Valid() && len(list) < limit; it.Next() {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			s, ok := decodeKey(it.Item().Key())
-			if !ok {
-				return fmt.Errorf("%w: key", ErrFormat)
-			}
-			err := it.Item().Value(func(v []byte) error {
-				e, err := decodeEntry(s, v)
-				list = append(list, e)
-				return err
-			})
-			if err != nil {
-				return err
-			}
+		s, ok := decodeKey(it.Item().Key())
+		if !ok {
+			return list, fmt.Errorf("%w: key", ErrFormat)
 		}
-		return nil
-	})
-	return list, err
+		err := it.Item().Value(func(v []byte) error {
+			e, err := decodeEntry(s, v)
+			list = append(list, e)
+			return err
+		})
+		if err != nil {
+			return list, err
+		}
+	}
+	return list, txn.Err()
 }

@@ -7,16 +7,23 @@ import (
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
 
 	"holdfast/node"
+	"holdfast/node/drive/kv"
 	"holdfast/node/drive/log"
 	"holdfast/node/drive/shard"
 )
 
-func database(t testing.TB) *badger.DB {
+func database(t testing.TB) *kv.DB {
 	t.Helper()
-	db, err := badger.Open(badger.DefaultOptions(t.TempDir()).WithLoggingLevel(badger.ERROR).
-		WithMemTableSize(1 << 20).WithValueThreshold(1 << 10).WithDetectConflicts(false))
+	dir := t.TempDir()
+	b, err := badger.Open(badger.DefaultOptions(dir).WithLoggingLevel(badger.ERROR).
+		WithCompression(options.None).WithMemTableSize(4 << 20).WithValueThreshold(64 << 10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := kv.New(kv.Config{Badger: b, Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +65,7 @@ type fixture struct {
 }
 
 // reopen opens an index on db and replays ops.
-func reopen(t testing.TB, db *badger.DB, ops ...Op) *fixture {
+func reopen(t testing.TB, db *kv.DB, ops ...Op) *fixture {
 	t.Helper()
 	f := &fixture{}
 	x, err := Open(Config{

@@ -103,7 +103,7 @@ func (c *census) open(ctx context.Context, cfg Config) error {
 // handle is what replicas need of a drive. A damaged log is not put right here.
 func handle(d *drive.Drive) replica.DriveHandle {
 	return replica.DriveHandle{
-		ID: d.ID(), KV: replica.NewBadger(d.Badger(), d.Flushed), Fail: d.Fail, Failed: d.Failed,
+		ID: d.ID(), KV: replica.NewBadger(d.KV(), d.Flushed), Fail: d.Fail, Failed: d.Failed,
 		OpenLog: func(replay replica.Replay) (replica.Log, error) {
 			l, err := d.OpenRaftLog(func(p log.Pos, kind uint8, payload []byte) error { return replay(p, kind, payload) })
 			if err != nil {
