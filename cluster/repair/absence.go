@@ -116,7 +116,7 @@ func (r *Repairer) giveUp(ctx context.Context, f *upkeep.Fleet, d id.Drive) {
 // and the sweep deletes what it held as soon as no record names it.
 func (r *Repairer) warnStale(f *upkeep.Fleet, d id.Drive) {
 	v := f.Drive(d)
-	if !v.Local || !v.Alive || !v.Removed { // one that was given up for its absence registers again
+	if !v.Local || !v.Alive || !v.Removed || v.State == metapb.Drive_RETIRED && v.Status.Shards == 0 { // one that was given up for its absence registers again
 		return
 	}
 	r.say(d, "this drive was removed from the cluster: what it holds was rebuilt elsewhere and is deleted. To use it again, stop the server, empty its directory, and start: it joins as a new drive",

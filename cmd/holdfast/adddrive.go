@@ -50,5 +50,10 @@ func (s *storage) add(ctx context.Context, path string) (*drive.Drive, error) {
 	s.mu.Lock()
 	s.drives = append(s.drives, d)
 	s.mu.Unlock()
+	if s.cfg.Added != nil {
+		if err := s.cfg.Added(path); err != nil {
+			s.cfg.Logger.Warn("a drive was added, and is not remembered for the next start", "path", path, "error", err)
+		}
+	}
 	return d, nil
 }

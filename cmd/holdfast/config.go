@@ -52,6 +52,9 @@ type Config struct {
 	MemoryLimit string
 	// MetricsToken opens /-/metrics to other machines; "" does not.
 	MetricsToken string
+	// Added remembers a drive that was taken in while the server ran, for the next start; nil where the
+	// operator does.
+	Added func(path string) error
 	// Logger takes what operators should know.
 	Logger *slog.Logger
 }

@@ -85,6 +85,7 @@ func (f *devFlags) config(asked bool) (cfg Config, fromEnvironment bool, err err
 	for n := 1; n <= f.drives; n++ {
 		cfg.Data = append(cfg.Data, f.drivePath(n))
 	}
+	cfg.Added = f.added
 	cfg.CertsDir = filepath.Join(f.dir, "certs")
 	if cfg.Secret, _, err = secret.LoadOrCreate(filepath.Join(f.dir, "cluster.secret"), rand.Reader); err != nil {
 		return Config{}, false, err
@@ -113,6 +114,15 @@ func (f *devFlags) remember(asked bool) error {
 	}
 	f.drives = n
 	return nil
+}
+
+// added counts a drive that was added as the next of the directory's. Another is not found at the next start.
+func (f *devFlags) added(path string) error {
+	if path != f.drivePath(f.drives+1) {
+		return nil
+	}
+	f.drives++
+	return keyfile.Replace(filepath.Join(f.dir, "drives"), fmt.Appendln(nil, f.drives), keyfile.Public)
 }
 
 func (f *devFlags) drivePath(n int) string { return filepath.Join(f.dir, fmt.Sprintf("drive%d", n)) }

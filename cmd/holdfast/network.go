@@ -24,7 +24,6 @@ import (
 	"holdfast/node"
 	nodeclient "holdfast/node/client"
 	nodeserver "holdfast/node/server"
-	"holdfast/proto/metapb"
 )
 
 // network is this node's way to the others, and theirs to it. It is nil where there is one process.
@@ -193,20 +192,6 @@ func (n *network) suspect(ctx context.Context, host *replica.Host) {
 			return
 		}
 	}
-}
-
-// leaves reports whether a drive is to be emptied, or its node.
-func (n *network) leaves(d id.Drive) bool {
-	v := n.directory.View()
-	i := slices.IndexFunc(v.Drives, func(o cluster.DriveView) bool { return o.ID == d })
-	if i < 0 {
-		return false
-	}
-	if v.Drives[i].State != metapb.Drive_ACTIVE {
-		return true
-	}
-	at := slices.IndexFunc(v.Nodes, func(o cluster.NodeView) bool { return o.ID == v.Drives[i].Node })
-	return at >= 0 && v.Nodes[at].State != metapb.Node_ACTIVE
 }
 
 // full reports whether a drive has reached its reserve, as far as is known here.

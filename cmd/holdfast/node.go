@@ -8,8 +8,8 @@ import (
 
 	"holdfast/cluster"
 	"holdfast/cluster/notice"
-	"holdfast/cluster/rebalance"
 	"holdfast/erasure"
+	"holdfast/internal/id"
 	"holdfast/internal/kind"
 	nodeclient "holdfast/node/client"
 	"holdfast/node/drive"
@@ -28,7 +28,8 @@ func (s *server) openNode(ctx context.Context) error {
 	if err := n.meet(born.cluster, routes, born.former.Seeds); err != nil {
 		return err
 	}
-	born.transport, born.full, born.leaves = n.transport, n.full, n.leaves
+	s.directory = n.directory
+	born.transport, born.full, born.leaves = n.transport, n.full, func(d id.Drive) bool { return leaves(n.directory, d) }
 	st, err := openStorage(ctx, &s.cfg, &born.origin)
 	if err != nil {
 		return err
@@ -88,24 +89,9 @@ func (s *server) joinNode(ctx context.Context) error {
 	if err := s.insist(ctx, "the cluster's layout", n.directory.WaitLayout); err != nil {
 		return err
 	}
-	config := s.repairConfig()
-	config.Layout, config.Local, config.RepairAfter = n.directory, c.storage.routes.All, s.cfg.Network.RepairAfter
-	config.Members = n.members
-	r, err := s.newRepair(config, state)
-	if err != nil {
+	if err := s.startUpkeep(state, &members, func(ctx context.Context) { n.suspect(ctx, c.storage.host) }); err != nil {
 		return err
 	}
-	b, err := rebalance.New(rebalance.Config{
-		Metadata: c.meta, Shards: c.fanout, Drives: c.drives, Layout: n.directory, Groups: c.storage.host, Members: n.members,
-		ReclaimAfter: s.cfg.ReclaimAfter, Logger: s.cfg.Logger,
-	})
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	c.rebalance = b
-	s.mu.Unlock()
-	s.stopUpkeep = inBackground(r.Run, b.Run, members.Keep, func(ctx context.Context) { n.suspect(ctx, c.storage.host) })
 	return s.startEngine(ctx, state.Scheme)
 }
 

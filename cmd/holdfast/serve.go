@@ -5,12 +5,10 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"holdfast/api/admin"
 	"holdfast/api/s3"
@@ -44,6 +42,7 @@ type server struct {
 	front   *front
 
 	http       *http.Server
+	directory  *cluster.Directory
 	network    *network       // nil where there is one process
 	first      erasure.Scheme // of a cluster that is formed now
 	settle     func() error   // forgets the plan that the cluster was formed by
@@ -51,6 +50,7 @@ type server struct {
 	engine     atomic.Pointer[object.Engine]
 	register   func(context.Context) (cluster.State, error) // tells the layout of the drives here
 	stopUpkeep func()
+	stopWatch  func() // of the directory, where there is one process
 
 	mu   sync.Mutex
 	core *core // nil until the drives are open
@@ -64,7 +64,7 @@ type core struct {
 	meta      *client.Client
 	fanout    *fanout.Fanout
 	repair    *repair.Repairer      // nil until the system group has answered
-	rebalance *rebalance.Rebalancer // nil where there is one process
+	rebalance *rebalance.Rebalancer // likewise
 	scheme    erasure.Scheme
 }
 
@@ -125,6 +125,9 @@ func (s *server) stop() error {
 	if s.stopUpkeep != nil {
 		s.stopUpkeep()
 	}
+	if s.stopWatch != nil {
+		s.stopWatch()
+	}
 	c := s.running()
 	if s.network != nil {
 		if c != nil {
@@ -176,7 +179,7 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.begin(&core{storage: st, drives: st.routes, placer: cluster.Placer{Drives: st.routes}}, st.host)
+	return s.openAlone(st)
 }
 
 // begin puts what needs no other node on top of the drives.
@@ -232,50 +235,41 @@ func (s *server) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	members := cluster.Membership{
-		Metadata: c.meta, Drives: c.drives, Cluster: c.storage.cluster, Scheme: scheme, Now: time.Now, Logger: s.cfg.Logger,
-	}
-	state, err := members.Join(ctx)
-	if err != nil {
-		return err
-	}
-	if s.cfg.Scheme != (erasure.Scheme{}) && s.cfg.Scheme != state.Scheme {
-		return fmt.Errorf("--scheme %s: the cluster was made with %s, and that does not change", s.cfg.Scheme, state.Scheme)
-	}
-	config := s.repairConfig()
-	config.Retire = members.Retire
-	r, err := s.newRepair(config, state)
-	if err != nil {
-		return err
-	}
-	s.stopUpkeep = inBackground(r.Run)
-	return s.startEngine(ctx, state.Scheme)
+	return s.joinAlone(ctx, scheme)
 }
 
-// repairConfig is what repair needs wherever it runs.
-func (s *server) repairConfig() repair.Config {
+// startUpkeep begins to repair and to rebalance, as the system group says, and to keep the drives of this
+// node registered. more runs as long.
+func (s *server) startUpkeep(state cluster.State, members *cluster.Membership, more ...func(context.Context)) error {
 	c := s.core
-	return repair.Config{
+	var of func(context.Context) map[uint32][]id.Drive // nil: all groups are led here
+	if s.network != nil {
+		of = s.network.members
+	}
+	r, err := repair.New(repair.Config{
 		Metadata: c.meta, Shards: c.fanout, Drives: c.drives, Placer: c.placer, Groups: c.storage.host, ScrubDrive: c.storage.verifyTables,
+		Layout: s.directory, Local: c.storage.routes.All, Members: of, RepairAfter: s.cfg.Network.RepairAfter,
 		ReclaimAfter: s.cfg.ReclaimAfter, ScrubInterval: s.cfg.ScrubInterval, Logger: s.cfg.Logger,
-	}
-}
-
-// newRepair makes the repairer of what the system group says.
-func (s *server) newRepair(config repair.Config, state cluster.State) (*repair.Repairer, error) {
-	c := s.core
-	r, err := repair.New(config)
+	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, d := range state.Lost {
 		r.Lost(d)
 	}
+	b, err := rebalance.New(rebalance.Config{
+		Metadata: c.meta, Shards: c.fanout, Drives: c.drives, Layout: s.directory, Groups: c.storage.host, Members: of,
+		ReclaimAfter: s.cfg.ReclaimAfter, Logger: s.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
-	c.repair, c.scheme = r, state.Scheme
+	c.repair, c.rebalance, c.scheme = r, b, state.Scheme
 	s.mu.Unlock()
 	c.storage.heal.scheme.Store(&state.Scheme)
-	return r, nil
+	s.stopUpkeep = inBackground(append(more, r.Run, b.Run, members.Keep)...)
+	return nil
 }
 
 // inBackground runs what ends with its context; stop ends it and waits.
@@ -313,7 +307,7 @@ func (s *server) startEngine(ctx context.Context, scheme erasure.Scheme) error {
 	if err != nil {
 		return err
 	}
-	operator, err := s.newOperator(ctx)
+	operator, err := s.newOperator()
 	if err != nil {
 		return err
 	}

@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 
+	"holdfast/cluster"
 	"holdfast/erasure"
 	"holdfast/internal/id"
 	"holdfast/internal/vfs"
@@ -32,6 +34,8 @@ type storage struct {
 	host    *replica.Host
 	routes  *nodeclient.Drives // to the drives that serve
 	heal    healer
+	// directory knows which drives leave, where there is one process; nil until the groups are open.
+	directory atomic.Pointer[cluster.Directory]
 
 	adding sync.Mutex // one drive at a time
 	mu     sync.Mutex
@@ -77,9 +81,6 @@ func openStorage(ctx context.Context, cfg *Config, from *origin) (_ *storage, er
 	}
 	for _, d := range s.drives {
 		s.routes.Add(d)
-	}
-	if from == nil {
-		s.heal.start()
 	}
 	return s, nil
 }
@@ -253,6 +254,8 @@ func (s *storage) replicaConfig() replica.Config {
 	}
 	if s.from != nil {
 		cfg.Transport, cfg.Full, cfg.Leaves = s.from.transport, s.from.full, s.from.leaves
+	} else {
+		cfg.Leaves = func(d id.Drive) bool { return leaves(s.directory.Load(), d) }
 	}
 	for _, d := range s.drives {
 		cfg.Drives = append(cfg.Drives, replicaHandle(d))
