@@ -37,9 +37,6 @@ func flipRounds(ctx context.Context, r *run) error {
 		}
 		r.load.Write(ctx, 3)
 		fmt.Printf("round %d: flipped %s; everything read, scrubbed and healed\n", round, what)
-		if !r.online {
-			continue
-		}
 		if err := r.flipOnline(ctx, round); err != nil {
 			return err
 		}
@@ -80,8 +77,14 @@ func (r *run) flip(dir string) (what string, err error) {
 	var total int64
 	sizes := map[string]int64{}
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil {
 			return err
+		}
+		if d.IsDir() && strings.HasSuffix(path, ".damaged") {
+			return fs.SkipDir // was moved aside, and nobody reads it
+		}
+		if d.IsDir() {
+			return nil
 		}
 		info, err := d.Info()
 		if err != nil || info.Size() == 0 || strings.HasSuffix(path, "lock") {

@@ -35,7 +35,6 @@ import (
 // options are the flags that all kinds of faults share.
 type options struct {
 	rounds  int
-	online  bool
 	seed    uint64
 	writers int
 	binary  string
@@ -80,7 +79,6 @@ func mainErr() error {
 	}
 	fs := flag.NewFlagSet(name, flag.ExitOnError)
 	fs.IntVar(&o.rounds, "rounds", 10, "how often the fault strikes")
-	fs.BoolVar(&o.online, "online", false, "flip: also under the running server. It fails now and then: see \"What it does not do yet\" in the README")
 	fs.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "repeats a run's choices")
 	fs.IntVar(&o.writers, "writers", 8, "concurrent writers")
 	fs.StringVar(&o.binary, "holdfast", "", "holdfast binary; default: build it")

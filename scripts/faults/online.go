@@ -35,9 +35,12 @@ func (r *run) flipOnline(ctx context.Context, round int) error {
 	if err := flipBit(path, off, r.rand.IntN(8)); err != nil {
 		return err
 	}
-	flipped, err := os.Stat(path)
+	flipped, err := os.Stat(filepath.Dir(path)) // the file itself may be compacted away
 	if err != nil {
 		return err
+	}
+	if err := r.load.Verify(ctx, "while it is damaged"); err != nil {
+		return fmt.Errorf("after an online flip in %s: %w", what, err)
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { r.load.Write(ctx, 3) })
@@ -48,7 +51,7 @@ func (r *run) flipOnline(ctx context.Context, round int) error {
 	}
 	for look := range 2 {
 		after, now, err := r.healed(ctx)
-		switch aside, statErr := os.Stat(filepath.Join(filepath.Dir(path)+".damaged", filepath.Base(path))); {
+		switch aside, statErr := os.Stat(filepath.Dir(path) + ".damaged"); {
 		case err != nil:
 			return err
 		case now != process:
