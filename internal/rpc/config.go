@@ -118,7 +118,7 @@ const (
 	// pingAfter quiet, a peer is asked whether it lives (gRPC takes no less at a client), and has
 	// pingTimeout to answer. Bytes that are not acknowledged for as long end a connection as well.
 	pingAfter   = 10 * time.Second
-	pingTimeout = 5 * time.Second
+	pingTimeout = 3 * time.Second
 	// handshakeTimeout bounds connecting, TLS and HTTP/2 preface.
 	handshakeTimeout = 3 * time.Second
 )

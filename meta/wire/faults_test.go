@@ -255,6 +255,10 @@ func TestALeaderThatIsBackRefusesWhatWasGivenUp(t *testing.T) {
 	if res, known, err := front.router.Outcome(t.Context(), u); err != nil || !known || res == nil {
 		t.Errorf("one that was taken: %v, %v, %v", res, known, err)
 	}
+	lead := c.nodes[c.leaderOf(1)].host
+	if _, err := lead.ProposeIn(t.Context(), 1, term-1, encode(put("a", "of another term"))); !kind.Is(err, kind.NotLeader) {
+		t.Errorf("a command for another term: %v", err)
+	}
 	u.Request, u.After = []byte("0000000000000000"), 0 // its place may be in what is forgotten
 	if res, known, err := front.router.Outcome(t.Context(), u); err != nil || known || res != nil {
 		t.Errorf("one of long ago: %v, %v, %v", res, known, err)

@@ -17,8 +17,8 @@ type Config struct {
 
 	// BlockTimeout is for one block, written or read. Default 5 s.
 	BlockTimeout time.Duration
-	// CallTimeout is for Commit, Stat, and a page of Delete and List. Default 10 s, in which a disk
-	// that is alive syncs.
+	// CallTimeout is for Commit, Stat, and a page of Delete and List. Default 6 s, in which a disk
+	// that is alive syncs; a request should not hang for ten.
 	CallTimeout time.Duration
 	// VerifyTimeout is for reading a whole shard there. Default 10 min.
 	VerifyTimeout time.Duration
@@ -35,7 +35,7 @@ func (c *Config) validate() error {
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&c.BlockTimeout, 5 * time.Second}, {&c.CallTimeout, 10 * time.Second}, {&c.VerifyTimeout, 10 * time.Minute}} {
+	}{{&c.BlockTimeout, 5 * time.Second}, {&c.CallTimeout, 6 * time.Second}, {&c.VerifyTimeout, 10 * time.Minute}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
