@@ -10,13 +10,13 @@ RACE := ./node/... ./erasure/fanout/... ./meta/... ./object/... ./cluster/... ./
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: build check test race fmt vet lint clients faults generate
+.PHONY: build check test race fmt vet lint clients faults cluster compose generate
 
 build:
 	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o holdfast ./cmd/holdfast
 
 # The tests come last, so that their summary is the last thing to read.
-check: fmt vet lint race clients faults test
+check: fmt vet lint race clients faults cluster compose test
 
 test:
 	go test ./...
@@ -47,6 +47,15 @@ faults:
 	go run ./scripts/faults kill --rounds 8
 	go run ./scripts/faults drives --rounds 2
 	go run ./scripts/faults flip --rounds 5
+
+# Six nodes and a front in network namespaces: one of each kind of fault. All of them, in half an hour:
+# `go run ./scripts/faults cluster`.
+cluster:
+	scripts/able namespaces go run ./scripts/faults cluster --short
+
+# Five containers by docker-compose; scripts/compose/run without --short also runs a real S3 client.
+compose:
+	scripts/able docker scripts/compose/run --short
 
 generate:
 	go generate ./...
