@@ -289,9 +289,9 @@ func (a *applier) applyEntry(s *ranged, j *applyJob, e *pb.Entry) (res *metapb.R
 	if len(e.GetData()) == 0 {
 		return nil, nil
 	}
-	cmd, err := a.l.host.decoded.get(e)
+	c, err := a.l.host.decoded.get(e)
 	if err != nil {
 		return nil, err
 	}
-	return a.l.cfg.Apply(s, j.r.group, e.GetIndex(), cmd)
+	return c.run(s, a.l.cfg.Apply, j.r.group)
 }
