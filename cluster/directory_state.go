@@ -170,7 +170,22 @@ func (s *state) targets() map[id.Node]target {
 		}
 	}
 	delete(all, s.d.cfg.Self.ID)
+	s.dropFormer(all)
 	return all
+}
+
+// dropFormer takes out nodes at whose address another one is now: a node that was wiped comes back as a
+// new one, and what it answers is not the old one's.
+func (s *state) dropFormer(all map[id.Node]target) {
+	now := map[string]bool{s.d.cfg.Self.PeerAddress: true}
+	for _, t := range all {
+		now[t.address] = now[t.address] || t.gossiped
+	}
+	for n, t := range all {
+		if now[t.address] && !t.gossiped {
+			delete(all, n)
+		}
+	}
 }
 
 // ask asks a node on a goroutine of its own, up to so many times.
