@@ -131,7 +131,7 @@ func (p *put) finish(ctx context.Context, err error) ([]id.Drive, error) {
 func (p *put) retreat() {
 	p.cancel()
 	p.mu.Lock()
-	p.over, p.stop = true, true
+	p.over, p.stop, p.failed = true, true, true
 	p.encode.Signal()
 	p.inspect.Signal()
 	p.work.Broadcast()

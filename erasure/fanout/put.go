@@ -76,6 +76,7 @@ type put struct {
 	spares   []id.Drive
 	over     bool // no block may be touched and nothing committed any more
 	stop     bool // helpers end early
+	failed   bool // the write has: nobody will name its shards
 	err      error
 	lagged   time.Duration // how long the caller waited for slow drives in all
 	running  int           // shards whose goroutine has not ended

@@ -58,8 +58,7 @@ type rebuild struct {
 	writers []node.Writer // one a missing shard
 }
 
-// create opens the targets. A drive on which an abandoned write is still under way is refused: the
-// late shard would be deleted, and it has the name of the new one.
+// create opens the targets. A drive on which an abandoned write is still under way is refused: it hangs.
 func (b *rebuild) create(ctx context.Context, to []id.Drive) error {
 	f := b.g.f
 	for j, i := range b.missing {

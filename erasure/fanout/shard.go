@@ -177,6 +177,11 @@ func (p *put) mayCommit(i int) bool {
 }
 
 // settle takes in how a shard ended on a drive; false means that it is to be tried on another.
+//
+// A shard that was left behind and became durable late is deleted only if the write has failed: nobody
+// will ever name it then. After a write that succeeded, repair may have put the same shard (the same
+// bytes, by the same name) on that drive meanwhile, and the record may name it. So it stays: if repair
+// chose another drive, it is an orphan, which the sweep deletes on the record's word.
 func (p *put) settle(i int, drive node.Drive, err error) bool {
 	p.mu.Lock()
 	s := &p.shards[i]
@@ -184,9 +189,13 @@ func (p *put) settle(i int, drive node.Drive, err error) bool {
 		if s.state == abandoned {
 			s.health.stuck.Add(-1)
 		}
-		mayBeThere := s.tried
+		late := s.tried
+		if late && !p.failed { // should the write fail yet, it goes with the rest
+			p.doubtful = append(p.doubtful, doubt{drive: drive, shard: p.shardName(i)})
+			late = false
+		}
 		p.mu.Unlock()
-		if mayBeThere {
+		if late {
 			p.f.withdraw(p.ctx, drive, p.shardName(i))
 		}
 		return true
