@@ -186,11 +186,6 @@ func (m Membership) missing(ctx context.Context, st *State, known map[id.Drive]*
 	return nil
 }
 
-// Retire notes that nothing names a lost drive any more. It is a Conflict if the drive is not lost.
-func (m Membership) Retire(ctx context.Context, drive id.Drive) error {
-	return m.setState(ctx, drive, metapb.Drive_RETIRED, metapb.Drive_GONE, metapb.Drive_RETIRED)
-}
-
 func (m Membership) setState(ctx context.Context, drive id.Drive, state metapb.Drive_State, from ...metapb.Drive_State) error {
 	return m.apply(ctx, &metapb.Command{Op: &metapb.Command_PutDrive{PutDrive: &metapb.PutDrive{
 		Drive: &metapb.Drive{Id: drive[:], State: state}, StateOnly: true, IfState: from}}})

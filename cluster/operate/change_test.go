@@ -254,10 +254,24 @@ func TestANodeIsDrainedAndRemoved(t *testing.T) {
 	refusedFor(t, err, CodeInvalid) // the node is drained, not the drive
 	_, err = o.RemoveNode(t.Context(), "node3", false)
 	refusedFor(t, err, CodeNotEmpty)
+	empty := func() bool {
+		for _, n := range o.Status(t.Context()).Nodes {
+			if n.Name == "node3" {
+				return n.Empty
+			}
+		}
+		return false
+	}
 	for d := range 2 {
+		if empty() {
+			t.Errorf("it may be stopped, it is said, with %d of 2 drives empty", d)
+		}
 		if err := o.setDrive(t.Context(), driveID(3, d), true, metapb.Drive_RETIRED, metapb.Drive_ACTIVE); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if !empty() {
+		t.Error("it is not said that it may be stopped")
 	}
 	for _, changed := range []bool{true, false} {
 		c, err := o.RemoveNode(t.Context(), n.String(), false)

@@ -83,6 +83,7 @@ func (p *picture) nodeStatus(reports []report, groups []GroupStatus) []NodeStatu
 				s.Drives++
 			}
 		}
+		s.Empty = s.Storage && n.State == metapb.Node_DRAINING && s.Drives == 0
 		if r := at[n.ID]; r != nil && r.err == nil {
 			s.Version, s.Answered = r.Version, true
 		}

@@ -95,6 +95,9 @@ func (o *Operator) RemoveNode(ctx context.Context, name string, force bool) (Cha
 		switch {
 		case len(holding) == 0 && n.Alive && !n.Storage && !force:
 			return Change{}, refuse(CodeStillRunning, "this front is running: stop it first, and it is taken off the list then; --force does so now")
+		case len(holding) > 0 && !force && n.State == metapb.Node_DRAINING:
+			return Change{}, refuse(CodeNotEmpty, "%s of this node are still being emptied: `holdfast admin node drain %s --wait` tells when all are. --force gives them up: what they hold is then rebuilt from the others",
+				many(len(holding), "drive"), p.nodeName(n.ID))
 		case len(holding) > 0 && !force:
 			return Change{}, refuse(CodeNotEmpty, "%s of this node are in use. Drain it first: `holdfast admin node drain %s --wait`. If it is broken and will not come back, --force gives it up: its data is then rebuilt from the others",
 				many(len(holding), "drive"), p.nodeName(n.ID))

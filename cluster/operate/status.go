@@ -48,6 +48,7 @@ type NodeStatus struct {
 	Since   time.Time `json:"since,omitzero"` // of alive, as seen by the node that was asked
 	Storage bool      `json:"storage"`        // else it is a front
 	Drives  int       `json:"drives"`         // in use
+	Empty   bool      `json:"empty"`          // a node that was drained holds nothing any more: it can be stopped
 	Leads   int       `json:"leads"`          // metadata groups
 	Version string    `json:"version,omitempty"`
 	// Answered: the figures below have its part in them.

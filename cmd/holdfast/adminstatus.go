@@ -201,6 +201,8 @@ func nodeTable(s *operate.Status, l looks) *table {
 		switch {
 		case !n.Alive:
 			health = "away" + agoText(s.At, n.Since)
+		case n.Empty:
+			health = "can be stopped"
 		case n.Drives > 0 && !n.Answered:
 			health = "slow"
 		}
