@@ -56,7 +56,7 @@ func (r *Repairer) scrubDrive(ctx context.Context, d id.Drive) error {
 	if r.cfg.ScrubDrive != nil {
 		if err := r.cfg.ScrubDrive(ctx, d); err != nil {
 			r.count(func(st *Stats) { st.Damaged++ })
-			r.cfg.Logger.Error("the tables of a drive are damaged: restart the server, which rebuilds them; then look at the drive", "drive", d, "error", err)
+			r.cfg.Logger.Error("the tables or the raft log of a drive are damaged and were not healed: the next scrub tries again; look at the drive", "drive", d, "error", err)
 		}
 	}
 	return r.eachShard(ctx, d, func(drive node.Drive, s node.Spec) error {

@@ -87,7 +87,7 @@ func (a *applier) putDrive(c *metapb.PutDrive) (*metapb.Result, error) {
 		rec = proto.CloneOf(old)
 		rec.State, rec.Removed = c.Drive.State, c.Drive.Removed
 	case !known:
-		if err := a.room(tableDrive, maxDrives); err != nil {
+		if err := a.room(tableDrive, maxDrives, rec); err != nil {
 			return nil, err
 		}
 	}
@@ -136,7 +136,7 @@ func (a *applier) putNode(c *metapb.PutNode) (*metapb.Result, error) {
 		rec = proto.CloneOf(old)
 		rec.State, rec.Removed = c.Node.State, c.Node.Removed
 	case !known:
-		if err := a.room(tableNode, maxNodes); err != nil {
+		if err := a.room(tableNode, maxNodes, rec); err != nil {
 			return nil, err
 		}
 	}
@@ -162,13 +162,45 @@ func checkNode(n *metapb.Node) error {
 	return nil
 }
 
-// room refuses one record more than a table may have.
-func (a *applier) room(table byte, limit int) error {
+// room refuses one record more than a table, or the layout, may have.
+func (a *applier) room(table byte, limit int, m proto.Message) error {
 	n, err := countKeys(a.s, []byte{table}, limit)
-	if err == nil && n >= limit {
-		err = refuse(kind.InvalidArgument, "a cluster has at most %d of these", limit)
+	if err != nil {
+		return err
 	}
-	return err
+	if n >= limit {
+		return refuse(kind.InvalidArgument, "a cluster has at most %d of these", limit)
+	}
+	drives, err := sizeOf(a.s, tableDrive)
+	if err != nil {
+		return err
+	}
+	nodes, err := sizeOf(a.s, tableNode)
+	if err != nil {
+		return err
+	}
+	if drives+nodes+proto.Size(m)+perRecord > maxLayout {
+		return refuse(kind.InvalidArgument, "the layout is full: the records of all drives and nodes, those that are gone included, may have %d bytes", maxLayout)
+	}
+	return nil
+}
+
+// perRecord is what a record costs in a message besides its bytes, at the most.
+const perRecord = 8
+
+// sizeOf is how many bytes of a message the records of a table take.
+func sizeOf(r Reader, table byte) (n int, err error) {
+	prefix := []byte{table}
+	it := r.Iterate(prefix)
+	defer it.Close()
+	for it.Seek(prefix); it.Valid(); it.Next() {
+		b, err := it.Value()
+		if err != nil {
+			return 0, err
+		}
+		n += len(b) + perRecord
+	}
+	return n, nil
 }
 
 func (a *applier) putSettings(c *metapb.PutSettings) (*metapb.Result, error) {

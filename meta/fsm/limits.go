@@ -21,6 +21,7 @@ const (
 	maxPathLen    = 4096              // bytes of a drive's directory
 	maxNodes      = 10_000            // nodes of a cluster, those that are gone included
 	maxDrives     = 100_000           // drives of a cluster, those that are gone included
+	maxLayout     = 3 << 20           // bytes of all records of drives and nodes: who asks gets them in one message of 4 MiB
 	maxRate       = uint64(1) << 40   // bytes per second
 	maxPatienceMs = int64(1) << 36    // two years
 	maxPage       = 10_000            // entries of one answer
