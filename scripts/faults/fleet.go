@@ -149,6 +149,7 @@ func (f *fleet) join(ctx context.Context, name string) (*member, error) {
 	if m.front, err = f.fronts.Add(name, m.address()); err != nil {
 		return nil, err
 	}
+	m.tell(load.Gone) // until it is ready
 	f.members = append(f.members, m)
 	return m, m.start(ctx)
 }

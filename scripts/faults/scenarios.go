@@ -18,7 +18,7 @@ type scenario struct {
 func (s *scene) shortScenarios() []scenario {
 	m := s.fleet.members
 	return []scenario{
-		s.kill(m[0]), s.freeze(m[1]), s.partition(m[2], "mute"), s.added(fmt.Sprintf("n%d", len(m)+1)), s.blackout(),
+		s.kill(m[0]), s.freeze(m[1]), s.partition(m[2], "mute"), s.partition(m[3], "deaf"), s.added(fmt.Sprintf("n%d", len(m)+1)), s.blackout(),
 	}
 }
 
