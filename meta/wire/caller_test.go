@@ -218,6 +218,18 @@ func TestNodesThatAreHeardAndDoNotHearAreGivenUp(t *testing.T) {
 				t.Error("a node that hears again is taken for hung")
 			}
 		}
+		start, failed := time.Now(), make(chan error, 2)
+		for range 2 {
+			go func() {
+				_, err := c.do(t.Context(), request{op: opAsk})
+				failed <- err
+			}()
+		}
+		synctest.Wait()
+		(*peers)[0].out <- alive(c.number - 1) // of two it hears one
+		if err := errors.Join(<-failed, <-failed); !errors.Is(err, errLost) || time.Since(start) > c.cfg.Silence*3/2 {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
 		close(over)
 		c.close(io.EOF)
 		synctest.Wait()
