@@ -89,12 +89,13 @@ func (c *creds) note(raw net.Conn, err error) {
 
 func (c *creds) handshake(ctx context.Context, raw net.Conn, side func(net.Conn, *tls.Config) *tls.Conn) (net.Conn, credentials.AuthInfo, error) {
 	var name pki.PeerName
-	conn := side(raw, c.identity.tlsConfig(func(n pki.PeerName) { name = n }))
+	under := &gather{Conn: raw}
+	conn := side(under, c.identity.tlsConfig(func(n pki.PeerName) { name = n }))
 	if err := conn.HandshakeContext(ctx); err != nil {
 		conn.Close()
 		return nil, nil, err
 	}
-	return conn, authInfo{
+	return &gathered{conn, under}, authInfo{
 		CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity},
 		node:           name.Node, role: parseRole(name.Role),
 	}, nil

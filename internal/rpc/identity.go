@@ -71,8 +71,10 @@ func (i *Identity) tlsConfig(verified func(pki.PeerName)) *tls.Config {
 		ClientAuth:             tls.RequireAnyClientCert,
 		InsecureSkipVerify:     true, // VerifyConnection takes its place
 		SessionTicketsDisabled: true,
-		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return i.peer.Certificate() },
-		GetClientCertificate:   func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return i.peer.Certificate() },
+		// Connections between nodes live long and carry shards: no small records to begin with.
+		DynamicRecordSizingDisabled: true,
+		GetCertificate:              func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return i.peer.Certificate() },
+		GetClientCertificate:        func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return i.peer.Certificate() },
 		VerifyConnection: func(s tls.ConnectionState) error {
 			if s.NegotiatedProtocol != "h2" {
 				return errors.New("rpc: the peer does not speak HTTP/2")
