@@ -289,9 +289,9 @@ func (a *applier) applyEntry(s *ranged, j *applyJob, e *pb.Entry) (res *metapb.R
 	if len(e.GetData()) == 0 {
 		return nil, nil
 	}
-	c, err := a.l.host.decoded.get(e)
+	c, err := a.l.host.decoded.get(j.r.group, e)
 	if err != nil {
 		return nil, err
 	}
-	return c.run(s, a.l.cfg.Apply, j.r.group)
+	return c.run(s, a.l.cfg.Apply)
 }

@@ -19,15 +19,16 @@ const (
 	maxEffects = 32 << 10
 )
 
-// decoded shares the work on commands between the replicas of a process. They apply the very same
-// entries, each to the state that the entries before it have made, and the state machine is
+// decoded shares the work on commands between the replicas of a process. Group, term and index name an
+// entry for ever, each replica applies it to the state that the entries before it have made, and the state machine is
 // pure: the first replica decodes a command and runs it, the others write what it wrote.
 type decoded struct {
 	slots [decodedSlots]atomic.Pointer[decodedCommand]
 }
 
 type decodedCommand struct {
-	entry   *pb.Entry       // keeps the address taken
+	group   uint32
+	at      entryID
 	cmd     *metapb.Command // the state machine does not modify it
 	effects atomic.Pointer[effects]
 }
@@ -41,16 +42,17 @@ type effects struct {
 // write is one Set; a Delete if value is nil. No stored value is empty.
 type write struct{ key, value []byte }
 
-func (d *decoded) get(e *pb.Entry) (*decodedCommand, error) {
-	slot := &d.slots[(e.GetIndex()*31+uint64(len(e.GetData())))%decodedSlots]
-	if c := slot.Load(); c != nil && c.entry == e {
+func (d *decoded) get(group uint32, e *pb.Entry) (*decodedCommand, error) {
+	at := entryID{e.GetIndex(), e.GetTerm()}
+	slot := &d.slots[(at.index*31+uint64(group))%decodedSlots]
+	if c := slot.Load(); c != nil && c.group == group && c.at == at {
 		return c, nil
 	}
 	cmd := &metapb.Command{}
 	if err := proto.Unmarshal(e.GetData(), cmd); err != nil {
 		return nil, fmt.Errorf("decode command: %w: %w", fsm.ErrDamaged, err)
 	}
-	c := &decodedCommand{entry: e, cmd: cmd}
+	c := &decodedCommand{group: group, at: at, cmd: cmd}
 	slot.Store(c)
 	return c, nil
 }
@@ -58,12 +60,12 @@ func (d *decoded) get(e *pb.Entry) (*decodedCommand, error) {
 type applyFunc = func(s fsm.Store, group uint32, index uint64, cmd *metapb.Command) (*metapb.Result, error)
 
 // run applies the command to a replica's state.
-func (c *decodedCommand) run(s *ranged, apply applyFunc, group uint32) (*metapb.Result, error) {
+func (c *decodedCommand) run(s *ranged, apply applyFunc) (*metapb.Result, error) {
 	if known := c.effects.Load(); known != nil {
 		return known.result, known.replay(s)
 	}
 	r := &recorder{ranged: s}
-	res, err := apply(r, group, c.entry.GetIndex(), c.cmd)
+	res, err := apply(r, c.group, c.at.index, c.cmd)
 	// What was read from a damaged store is nobody else's business.
 	if err == nil && s.txn.Err() == nil && r.bytes <= maxEffects {
 		c.effects.Store(&effects{r.writes, res})

@@ -27,16 +27,15 @@ func (m *memory) Err() error                     { return m.err }
 func applied(t *testing.T, size int, stores ...*memory) (runs int) {
 	t.Helper()
 	var d decoded
-	e := &pb.Entry{Index: new(uint64(7)), Data: []byte{}}
 	for n, m := range stores {
-		c, err := d.get(e)
+		c, err := d.get(1, &pb.Entry{Index: new(uint64(7)), Term: new(uint64(3)), Data: []byte{}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		res, err := c.run(&ranged{txn: m, prefix: fmt.Appendf(nil, "r%d/", n)}, func(s fsm.Store, _ uint32, index uint64, _ *metapb.Command) (*metapb.Result, error) {
 			runs++
 			return &metapb.Result{Message: fmt.Sprint(index)}, errors.Join(s.Set([]byte("new"), make([]byte, size)), s.Delete([]byte("old")))
-		}, 1)
+		})
 		if err != nil || res.GetMessage() != "7" {
 			t.Fatal(res, err)
 		}
@@ -60,6 +59,18 @@ func TestACommandRunsOnceAProcessAndIsWrittenByEveryReplica(t *testing.T) {
 	}
 	if runs := applied(t, maxEffects, stores(5)...); runs != 5 {
 		t.Errorf("what it writes is too large to be kept, and it ran %d times", runs)
+	}
+}
+
+func TestEntriesOfOtherTermsAndGroupsAreOthers(t *testing.T) {
+	var d decoded
+	seen := map[*decodedCommand]bool{}
+	for _, at := range [][3]uint64{{1, 7, 3}, {1, 7, 4}, {2, 7, 4}, {1, 7 + decodedSlots, 4}, {1, 7, 3}} {
+		c, err := d.get(uint32(at[0]), &pb.Entry{Index: new(at[1]), Term: new(at[2])})
+		if err != nil || seen[c] {
+			t.Errorf("%v: %v, or taken for another", at, err)
+		}
+		seen[c] = true
 	}
 }
 

@@ -17,7 +17,7 @@ const (
 	jointTicks = 10
 	// learnerTicks is how long a learner may stay that no move cares about any more: longer
 	// than it takes to call an interrupted MoveReplica again.
-	learnerTicks = 1200
+	learnerTicks = 300
 )
 
 // unsettled is what a leader remembers of changes of members.
