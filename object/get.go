@@ -25,14 +25,15 @@ type found struct {
 func (e *Engine) Head(ctx context.Context, r GetRequest) (*Reading, error) {
 	reading, err := e.open(ctx, r, &metapb.GetVersion{WithoutParts: r.PartNumber == 0})
 	if err != nil {
-		return nil, err
+		return reading, err
 	}
 	reading.Close()
 	reading.body = nil
 	return reading, nil
 }
 
-// Get opens an object or a range of it.
+// Get opens an object or a range of it. Where a condition or the range refuses it (kind.NotModified,
+// PreconditionFailed, InvalidRange), a closed Reading beside the error tells the object's Info.
 func (e *Engine) Get(ctx context.Context, r GetRequest) (*Reading, error) {
 	q := &metapb.GetVersion{}
 	if rg := r.Range; rg != nil && !rg.IsSuffix && rg.Last >= rg.First && rg.First >= 0 {
@@ -48,12 +49,12 @@ func (e *Engine) open(ctx context.Context, r GetRequest, q *metapb.GetVersion) (
 	}
 	if err := r.Condition.check(f.Info); err != nil {
 		f.key.Zero()
-		return nil, err
+		return &Reading{Info: f.Info}, err
 	}
 	reading := &Reading{Info: f.Info, Length: f.Size, key: f.key}
 	if err := reading.choose(f.manifest, r); err != nil {
 		f.key.Zero()
-		return nil, err
+		return &Reading{Info: f.Info}, err
 	}
 	reading.body = func(ctx context.Context, w io.Writer) (int64, error) {
 		return e.stream(ctx, f, reading.First, reading.Length, w)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"holdfast/internal/kind"
 	"holdfast/object"
@@ -22,7 +23,15 @@ func (c *call) completeUpload() error {
 	if req.Parts, err = parseParts(doc); err != nil {
 		return err
 	}
-	res, err := c.s.cfg.Engine.CompleteUpload(c.ctx, req)
+	res, err := c.completing(req)
+	if err != nil && c.w.begun && c.w.broken == nil {
+		c.err = err
+		x := newXML(smallXMLWriter)
+		defer x.free()
+		c.errorXML(x, answer(err), err)
+		c.sendRest(x)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -38,9 +47,49 @@ func (c *call) completeUpload() error {
 	x.etag(res.ETag)
 	x.checksum(res.Checksum)
 	x.close("CompleteMultipartUploadResult")
+	if c.w.begun {
+		c.sendRest(x)
+		return nil
+	}
 	c.sendXML(http.StatusOK, x)
 	return nil
 }
+
+// completing completes the upload. When that takes long, the answer begins meanwhile: with 200, the head of
+// the document, and a space now and then, so that nobody on the way takes the silence for the end.
+func (c *call) completing(req object.CompleteRequest) (res object.PutResult, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if v := recover(); v != nil {
+				err = c.s.panicked(c, v)
+			}
+		}()
+		res, err = c.s.cfg.Engine.CompleteUpload(c.ctx, req)
+	}()
+	tick := time.NewTicker(c.s.cfg.KeepAlive)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return res, err
+		case <-tick.C:
+		}
+		text := " "
+		if !c.w.begun {
+			c.w.Header()["Content-Type"] = contentXML
+			text = xmlHead
+		}
+		if c.w.broken == nil { // else the engine is about to hear of it too
+			_, _ = c.w.Write([]byte(text))
+			_ = c.w.control.Flush()
+		}
+	}
+}
+
+// sendRest sends a document whose head went ahead.
+func (c *call) sendRest(x *xmlWriter) { _, _ = c.w.Write(x.b[len(xmlHead):]) }
 
 // completeRequest takes what the headers say.
 func (c *call) completeRequest() (object.CompleteRequest, error) {

@@ -14,18 +14,19 @@ import (
 
 // Limits of one request. Those of objects are object.Max….
 const (
-	maxXML         = 1 << 20  // bytes of an XML body
-	maxLongXML     = 2 << 20  // the same where 10,000 parts or 1,000 keys are named
-	maxHeaders     = 16 << 10 // bytes of all header names and values; AWS has 8 KiB
-	maxTags        = 10       // tags of an object
-	deleteWorkers  = 32       // deletes of one DeleteObjects at a time: they share group commits
-	maxVersionID   = 1024     // bytes of a version ID or an upload ID that a client names
-	defaultRegion  = "us-east-1"
-	defaultIdle    = time.Minute
-	defaultOwner   = "holdfast"
-	deadlineSlack  = 8       // a deadline is moved when 1/8 of its time has passed, not at every read
-	maxListWriter  = 1 << 20 // bytes of an XML buffer that is kept for the next answer
-	smallXMLWriter = 4 << 10 // bytes of one to begin with
+	maxXML           = 1 << 20  // bytes of an XML body
+	maxLongXML       = 2 << 20  // the same where 10,000 parts or 1,000 keys are named
+	maxHeaders       = 16 << 10 // bytes of all header names and values; AWS has 8 KiB
+	maxTags          = 10       // tags of an object
+	deleteWorkers    = 32       // deletes of one DeleteObjects at a time: they share group commits
+	maxVersionID     = 1024     // bytes of a version ID or an upload ID that a client names
+	defaultRegion    = "us-east-1"
+	defaultIdle      = time.Minute
+	defaultKeepAlive = 5 * time.Second
+	defaultOwner     = "holdfast"
+	deadlineSlack    = 8       // a deadline is moved when 1/8 of its time has passed, not at every read
+	maxListWriter    = 1 << 20 // bytes of an XML buffer that is kept for the next answer
+	smallXMLWriter   = 4 << 10 // bytes of one to begin with
 )
 
 // Observer counts finished requests: the operation by its S3 name ("Unknown" where a request is
@@ -56,6 +57,9 @@ type Config struct {
 	// a body flows; 0 is one minute. The http.Server needs a ReadHeaderTimeout and a WriteTimeout
 	// of its own for what lies outside of bodies, and no ReadTimeout.
 	IdleTimeout time.Duration
+	// KeepAlive is how long CompleteMultipartUpload may take in silence: after that the answer begins, as
+	// AWS has it, with 200 and white space, and tells in its body how it ended. Default 5 s.
+	KeepAlive time.Duration
 	// Now is the clock that signatures are held against: time.Now but in tests.
 	Now func() time.Time
 	// Logger gets a line a request at debug, and each 5xx at error.
@@ -91,6 +95,9 @@ func (c *Config) validate() error {
 	}
 	if c.IdleTimeout <= 0 {
 		c.IdleTimeout = defaultIdle
+	}
+	if c.KeepAlive <= 0 {
+		c.KeepAlive = defaultKeepAlive
 	}
 	if c.Now == nil {
 		c.Now = time.Now

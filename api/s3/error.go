@@ -162,6 +162,12 @@ func (c *call) fail(err error) {
 	}
 	x := newXML(smallXMLWriter)
 	defer x.free()
+	c.errorXML(x, r, err)
+	c.sendXML(r.status, x)
+}
+
+// errorXML writes the document of an error.
+func (c *call) errorXML(x *xmlWriter, r row, err error) {
 	x.open("Error")
 	x.elem("Code", r.code)
 	x.elem("Message", r.message)
@@ -172,7 +178,6 @@ func (c *call) fail(err error) {
 	x.elem("RequestId", c.id)
 	x.elem("HostId", c.s.cfg.HostID)
 	x.close("Error")
-	c.sendXML(r.status, x)
 }
 
 // allow is the Allow header of a 405: of a delete marker that was addressed by its version, or of

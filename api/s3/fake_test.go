@@ -34,7 +34,8 @@ type fakeEngine struct {
 	// bodyError is what reading an object ends with, after brokenAfter bytes.
 	bodyError   error
 	brokenAfter int
-	panics      bool // the next Get panics
+	panics      bool          // the next Get panics
+	hold        chan struct{} // CompleteUpload waits for it, if there is one
 
 	lastGet    object.GetRequest
 	lastPut    object.PutRequest
@@ -281,11 +282,11 @@ func (f *fakeEngine) read(name string, r object.GetRequest) (*object.Reading, er
 		return nil, err
 	}
 	if err := checkRead(r.Condition, o.Info); err != nil {
-		return nil, err
+		return &object.Reading{Info: o.Info}, err
 	}
 	first, length, ranged, err := o.choose(r)
 	if err != nil {
-		return nil, err
+		return &object.Reading{Info: o.Info}, err
 	}
 	data, broken, after := o.data[first:first+length], f.bodyError, f.brokenAfter
 	return object.NewReading(o.Info, first, length, ranged, func(ctx context.Context, w io.Writer) (int64, error) {

@@ -91,6 +91,9 @@ func (f *fakeEngine) CopyPart(_ context.Context, r object.PartCopyRequest) (obje
 }
 
 func (f *fakeEngine) CompleteUpload(_ context.Context, r object.CompleteRequest) (object.PutResult, error) {
+	if f.hold != nil {
+		<-f.hold
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lastDone = r

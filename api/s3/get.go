@@ -183,8 +183,8 @@ func (c *call) validators(h *headers, i *object.Info) {
 }
 
 // openRange opens the object. Where the engine refuses with something that the answer must
-// explain (a range past the end, a version that the client has), the object is looked at again
-// for that; and If-Range, which the engine does not know, is held against what was opened.
+// explain (a range past the end, a version that the client has), it has told the object too; and
+// If-Range, which the engine does not know, is held against that, or against what was opened.
 func (c *call) openRange(open opener, req object.GetRequest) (*object.Reading, error) {
 	rd, err := open(c.ctx, req)
 	ifRange := c.r.Header["If-Range"]
@@ -195,40 +195,23 @@ func (c *call) openRange(open opener, req object.GetRequest) (*object.Reading, e
 		rd.Close()
 		req.Range = nil
 		return open(c.ctx, req)
+	case rd == nil:
 	case kind.Is(err, kind.NotModified):
-		return nil, c.explain(req, err, func(i *object.Info) {
-			h := newHeaders(c.w.Header())
-			c.validators(&h, i)
-			for _, name := range []string{"Cache-Control", "Expires"} {
-				if v := i.Headers[name]; v != "" {
-					h.set(name, v)
-				}
+		h := newHeaders(c.w.Header())
+		c.validators(&h, &rd.Info)
+		for _, name := range []string{"Cache-Control", "Expires"} {
+			if v := rd.Headers[name]; v != "" {
+				h.set(name, v)
 			}
-		})
+		}
 	case kind.Is(err, kind.InvalidRange):
-		stale := false
-		err = c.explain(req, err, func(i *object.Info) {
-			stale = len(ifRange) > 0 && !currentRange(first(ifRange), i)
-			c.contentRange = "bytes */" + itoa(i.Size)
-		})
-		if stale {
-			c.contentRange, req.Range = "", nil
+		if len(ifRange) > 0 && !currentRange(first(ifRange), &rd.Info) {
+			req.Range = nil
 			return open(c.ctx, req)
 		}
+		c.contentRange = "bytes */" + itoa(rd.Size)
 	}
 	return nil, err
-}
-
-// explain shows the object of a refused read to tell, and gives the refusal back.
-func (c *call) explain(req object.GetRequest, refusal error, tell func(*object.Info)) error {
-	req.Range, req.PartNumber, req.Condition = nil, 0, object.ReadCondition{}
-	rd, err := c.s.cfg.Engine.Head(c.ctx, req)
-	if err != nil {
-		return refusal
-	}
-	defer rd.Close()
-	tell(&rd.Info)
-	return refusal
 }
 
 // currentRange evaluates If-Range (RFC 9110, section 13.1.5): a strong ETag, or the exact date.
