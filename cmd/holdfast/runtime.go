@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
+	"time"
 )
 
 const (
@@ -14,6 +16,8 @@ const (
 	// defaultMemoryLimit (bytes) is where the collector stops waiting, so that a burst of uploads
 	// does not make the process five times its size. It is soft: nothing fails above it.
 	defaultMemoryLimit = 512 << 20
+	// limitEvery is how often the default limit is looked at again.
+	limitEvery = time.Second
 )
 
 // tuneMemory sets the collector up, unless GOGC or GOMEMLIMIT say how. limit is --memory-limit.
@@ -24,6 +28,7 @@ func tuneMemory(limit string) error {
 	if limit == "" {
 		if os.Getenv("GOMEMLIMIT") == "" {
 			debug.SetMemoryLimit(defaultMemoryLimit)
+			go raiseLimit()
 		}
 		return nil
 	}
@@ -36,4 +41,22 @@ func tuneMemory(limit string) error {
 	}
 	debug.SetMemoryLimit(n)
 	return nil
+}
+
+// raiseLimit keeps the default limit half above what is in use: many drives under small writes need more than it
+// (tables in the making), and a collector that can free nothing runs all the time: a third of the CPU, measured.
+func raiseLimit() {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	for set := int64(defaultMemoryLimit); ; time.Sleep(limitEvery) {
+		metrics.Read(live)
+		if want := memoryLimit(live[0].Value.Uint64()); want != set {
+			set = want
+			debug.SetMemoryLimit(set)
+		}
+	}
+}
+
+// memoryLimit is the limit for a heap of which the last collection left live bytes.
+func memoryLimit(live uint64) int64 {
+	return max(defaultMemoryLimit, int64(min(live, 1<<40))*3/2)
 }

@@ -27,6 +27,10 @@ const (
 	// pace, and would all flush at the same moment, with twice the memory and a stall for everybody.
 	memTableSteps = 8
 	memTableStep  = 512 << 10
+	// tableBytes is the size of a table of the lower levels, and levelBytes that of the first of these. Badger keeps the
+	// buffers that tables are made in, begins each at twice tableBytes and doubles it as it must: with its default of 2 MiB they all end up at 60 MiB.
+	tableBytes = 16 << 20
+	levelBytes = 64 << 20
 	// memTables is how many may wait to be flushed beside the one that is written.
 	memTables = 2
 	// valueThreshold keeps every value below it in the tables: Badger's own limit.
@@ -39,6 +43,8 @@ func badgerOptions(dir string, drive id.Drive, log *slog.Logger) badger.Options 
 		WithSyncWrites(false). // its own log is never trusted
 		WithMemTableSize(memTableBytes + int64(drive[id.Size-1]%memTableSteps)*memTableStep).
 		WithNumMemtables(memTables).
+		WithBaseTableSize(tableBytes).
+		WithBaseLevelSize(levelBytes).
 		WithValueThreshold(valueThreshold).
 		WithValueLogFileSize(1 << 20). // never used; the smallest there is
 		WithChecksumVerificationMode(options.OnTableAndBlockRead).
