@@ -47,7 +47,7 @@ func badgerOptions(dir string, drive id.Drive, log *slog.Logger) badger.Options 
 		WithBaseLevelSize(levelBytes).
 		WithValueThreshold(valueThreshold).
 		WithValueLogFileSize(1 << 20). // never used; the smallest there is
-		WithChecksumVerificationMode(options.OnTableAndBlockRead).
+		WithChecksumVerificationMode(options.OnBlockRead).
 		WithCompression(options.None). // sealed bytes do not compress
 		WithBlockCacheSize(0).         // the page cache does it; blocks are mapped
 		WithIndexCacheSize(0).

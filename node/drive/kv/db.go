@@ -21,6 +21,9 @@ import (
 // refreshEvery is how often the handles are brought up to date, at least.
 const refreshEvery = 250 * time.Millisecond
 
+// settleAfter is for how long after a change of the directory the tables are looked at at every refresh.
+const settleAfter = 2 * time.Second
+
 // Mark is the name of the file in Badger's directory that says that what is there must not be used.
 const Mark = "DAMAGED"
 
@@ -45,6 +48,7 @@ type DB struct {
 	current    *set
 	shape      []place // of current, as Badger told it
 
+	looked        time.Time // by run
 	stop, stopped chan struct{}
 	closing       sync.Once
 	closeErr      error
@@ -76,10 +80,21 @@ func (d *DB) run() {
 		case <-d.stop:
 			return
 		}
-		if d.Damage() == nil {
+		if d.Damage() == nil && d.stirred() {
 			_ = d.refresh() // it has told, if that was damage; if the machine refuses, the next may not
 		}
 	}
+}
+
+// stirred is false while nothing comes or goes in the directory, which is much cheaper to learn than what tables there
+// are. A table is taken in a moment after its file was made, and then something else goes: a log, or what was compacted.
+func (d *DB) stirred() bool {
+	info, err := os.Stat(d.cfg.Dir)
+	if err == nil && d.looked.Sub(info.ModTime()) > settleAfter {
+		return false
+	}
+	d.looked = time.Now()
+	return true
 }
 
 // Badger is the database itself, for what does not read.

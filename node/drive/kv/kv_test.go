@@ -29,7 +29,7 @@ func opened(t *testing.T, dir string) *DB {
 	t.Helper()
 	b, err := badger.Open(badger.DefaultOptions(dir).WithCompression(options.None).WithBlockCacheSize(0).WithMemTableSize(1 << 20).
 		WithValueLogFileSize(1 << 20).WithValueThreshold(100 << 10).WithBaseTableSize(256 << 10).WithNumCompactors(2).
-		WithChecksumVerificationMode(options.OnTableAndBlockRead).WithLogger(quiet{}).WithDetectConflicts(false))
+		WithChecksumVerificationMode(options.OnBlockRead).WithLogger(quiet{}).WithDetectConflicts(false))
 	if err != nil {
 		t.Fatal(err)
 	}
