@@ -195,7 +195,7 @@ func randomETag(rand io.Reader) (string, error) {
 
 // discardPatience is how long a request waits for the deletion of what it wrote in vain: that goes on
 // without it when a node hangs.
-const discardPatience = time.Second
+const discardPatience = 300 * time.Millisecond
 
 // discard deletes the shards of a part that no version will name. It works on although the
 // request is over; what it cannot reach is left to the orphan sweep.
