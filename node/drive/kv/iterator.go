@@ -2,8 +2,6 @@ package kv
 
 import (
 	"bytes"
-	"fmt"
-	"runtime/debug"
 	"sort"
 
 	"github.com/dgraph-io/badger/v4"
@@ -88,19 +86,9 @@ func (i *Iterator) move(f func() error) {
 	if i.t.err != nil {
 		return
 	}
-	if err := i.moved(f); err != nil && i.t.err == nil {
+	if err := guard(i.t.db.cfg.Dir, f); err != nil && i.t.err == nil {
 		i.t.err = i.t.refused(err)
 	}
-}
-
-func (i *Iterator) moved(f func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = damaged("", fmt.Errorf("a reader gave up: %v", p))
-		}
-	}()
-	return f()
 }
 
 // compare looks at what the tables hold from where they stand up to where Badger stands.

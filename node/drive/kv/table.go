@@ -95,7 +95,7 @@ func own(data []byte) error {
 	return nil
 }
 
-func damaged(path string, err error) error { return kind.Wrap(kind.Damaged, err, "kv: table %s", path) }
+func damaged(path string, err error) error { return kind.Wrap(kind.Damaged, err, "kv: %s", path) }
 
 // guard turns a panic of Badger's reader, and a fault of the mapping, into an error.
 func guard(path string, f func() error) (err error) {

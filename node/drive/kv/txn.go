@@ -2,8 +2,6 @@ package kv
 
 import (
 	"errors"
-	"fmt"
-	"runtime/debug"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -76,9 +74,7 @@ func (t *Txn) Get(key []byte) (*badger.Item, error) {
 	} else if _, gone := t.gone[string(key)]; gone {
 		return nil, nil
 	}
-	s := t.db.acquire()
-	held, err := s.look(key, answered, t.ReadTs())
-	t.db.release(s)
+	held, err := t.held(key, answered)
 	if err != nil {
 		return nil, t.met(err)
 	}
@@ -105,15 +101,15 @@ func (t *Txn) ask(key []byte) (item *badger.Item, err error) {
 	return item, err
 }
 
-// look is newest, guarded.
-func (s *set) look(key []byte, floor, at uint64) (v version, err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = damaged("", fmt.Errorf("a reader gave up: %v", p))
-		}
-	}()
-	return s.newest(key, floor, at)
+// held is what the tables hold of a key above a version.
+func (t *Txn) held(key []byte, above uint64) (v version, err error) {
+	s := t.db.acquire()
+	defer t.db.release(s)
+	err = guard(t.db.cfg.Dir, func() error {
+		v, err = s.newest(key, above, t.ReadTs())
+		return err
+	})
+	return v, err
 }
 
 // met ends the transaction, for it met damage.
@@ -139,10 +135,7 @@ func (t *Txn) sort(key []byte, answered uint64, held version) error {
 		if err := t.db.refresh(); err != nil {
 			return t.refused(err)
 		}
-		s := t.db.acquire()
-		held, err = s.look(key, answered, t.ReadTs())
-		t.db.release(s)
-		if err != nil {
+		if held, err = t.held(key, answered); err != nil {
 			return t.met(err)
 		}
 		if held.ts <= answered || answered == 0 && held.deleted {
