@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -20,15 +21,15 @@ const (
 	limitEvery = time.Second
 )
 
-// tuneMemory sets the collector up, unless GOGC or GOMEMLIMIT say how. limit is --memory-limit.
-func tuneMemory(limit string) error {
+// tuneMemory sets the collector up until ctx ends, unless GOGC or GOMEMLIMIT say how. limit is --memory-limit.
+func tuneMemory(ctx context.Context, limit string) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
 	if limit == "" {
 		if os.Getenv("GOMEMLIMIT") == "" {
 			debug.SetMemoryLimit(defaultMemoryLimit)
-			go raiseLimit()
+			go raiseLimit(ctx)
 		}
 		return nil
 	}
@@ -45,13 +46,20 @@ func tuneMemory(limit string) error {
 
 // raiseLimit keeps the default limit half above what is in use: many drives under small writes need more than it
 // (tables in the making), and a collector that can free nothing runs all the time: a third of the CPU, measured.
-func raiseLimit() {
+func raiseLimit(ctx context.Context) {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	for set := int64(defaultMemoryLimit); ; time.Sleep(limitEvery) {
-		metrics.Read(live)
-		if want := memoryLimit(live[0].Value.Uint64()); want != set {
-			set = want
-			debug.SetMemoryLimit(set)
+	tick := time.NewTicker(limitEvery)
+	defer tick.Stop()
+	for set := int64(defaultMemoryLimit); ; {
+		select {
+		case <-tick.C:
+			metrics.Read(live)
+			if want := memoryLimit(live[0].Value.Uint64()); want != set {
+				set = want
+				debug.SetMemoryLimit(set)
+			}
+		case <-ctx.Done():
+			return
 		}
 	}
 }

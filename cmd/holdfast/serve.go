@@ -74,7 +74,7 @@ func serve(ctx context.Context, cfg Config, ready func(started) error) (err erro
 	if err := cfg.validate(); err != nil {
 		return err
 	}
-	if err := tuneMemory(cfg.MemoryLimit); err != nil {
+	if err := tuneMemory(ctx, cfg.MemoryLimit); err != nil {
 		return err
 	}
 	s := &server{cfg: cfg}

@@ -115,7 +115,7 @@ func (d *Drive) openKV(dir string) (*kv.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := kv.New(kv.Config{Badger: db, Dir: dir, OnDamage: d.onDamage})
+	opened, err := kv.New(kv.Config{Badger: db, Dir: dir, OnDamage: d.onDamage, Logger: d.log})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

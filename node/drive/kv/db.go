@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,9 @@ const refreshEvery = 250 * time.Millisecond
 // settleAfter is for how long after a change of the directory the tables are looked at at every refresh.
 const settleAfter = 2 * time.Second
 
+// tellEvery is how often it is told that this does not succeed.
+const tellEvery = time.Minute
+
 // Mark is the name of the file in Badger's directory that says that what is there must not be used.
 const Mark = "DAMAGED"
 
@@ -35,6 +39,8 @@ type Config struct {
 	Dir string
 	// OnDamage, if set, is told once, on a goroutine of its own.
 	OnDamage func(error)
+	// Logger takes what operators should know; default none.
+	Logger *slog.Logger
 }
 
 // DB is a Badger that notices when its tables are damaged. Safe for concurrent use.
@@ -48,7 +54,7 @@ type DB struct {
 	current    *set
 	shape      []place // of current, as Badger told it
 
-	looked        time.Time // by run
+	looked, told  time.Time // by run: the last refresh that went well, the last complaint
 	stop, stopped chan struct{}
 	closing       sync.Once
 	closeErr      error
@@ -62,6 +68,9 @@ type place struct {
 
 // New takes hold of the tables. Close closes Badger too.
 func New(cfg Config) (*DB, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	d := &DB{cfg: cfg, tables: map[uint64]*handle{}, current: &set{users: 1}, stop: make(chan struct{}), stopped: make(chan struct{})}
 	if err := d.refresh(); err != nil {
 		return nil, err
@@ -80,9 +89,27 @@ func (d *DB) run() {
 		case <-d.stop:
 			return
 		}
-		if d.Damage() == nil && d.stirred() {
-			_ = d.refresh() // it has told, if that was damage; if the machine refuses, the next may not
+		if d.Damage() == nil {
+			d.look()
 		}
+	}
+}
+
+// look refreshes if there may be something new. What fails is tried again at the next tick, and told: the machine refuses
+// a file or a mapping, and meanwhile newer tables are not looked after.
+func (d *DB) look() {
+	now := time.Now()
+	if !d.stirred() {
+		return
+	}
+	err := d.refresh()
+	if err == nil {
+		d.looked = now
+		return
+	}
+	if d.Damage() == nil && now.Sub(d.told) >= tellEvery {
+		d.told = now
+		d.cfg.Logger.Error("new tables of the database are not checked: look at the limits on open files and on mappings", "dir", d.cfg.Dir, "error", err)
 	}
 }
 
@@ -90,11 +117,7 @@ func (d *DB) run() {
 // are. A table is taken in a moment after its file was made, and then something else goes: a log, or what was compacted.
 func (d *DB) stirred() bool {
 	info, err := os.Stat(d.cfg.Dir)
-	if err == nil && d.looked.Sub(info.ModTime()) > settleAfter {
-		return false
-	}
-	d.looked = time.Now()
-	return true
+	return err != nil || d.looked.Sub(info.ModTime()) <= settleAfter
 }
 
 // Badger is the database itself, for what does not read.

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -286,6 +288,44 @@ func TestDamageThatACompactionSwallowedIsFound(t *testing.T) {
 	defer txn.Discard()
 	if _, err := txn.Get(key(1)); !kind.Is(err, kind.Damaged) {
 		t.Errorf("what is left of the database answers: %v", err)
+	}
+}
+
+func TestARefusedLookIsToldAndTriedAgain(t *testing.T) {
+	dir, m := filled(t)
+	var told bytes.Buffer
+	d := opened(t, dir)
+	close(d.stop) // the test looks itself
+	<-d.stopped
+	d.stop = make(chan struct{}) // for Close
+	d.cfg.Logger = slog.New(slog.NewTextHandler(&told, nil))
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	m.churn(t, d, rand.New(rand.NewPCG(4, 4)), 400)
+	// The directory looks as if nothing had happened for long: only that the look failed brings the next one about.
+	d.looked = time.Time{}
+	if err := os.Chtimes(dir, time.Time{}, time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	old := d.current
+	none := before
+	none.Cur = 0 // no file can be opened any more
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Skip(err)
+	}
+	d.look()
+	d.look()
+	err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before)
+	if err != nil || d.current != old || strings.Count(told.String(), "not checked") != 1 || d.Damage() != nil {
+		t.Fatalf("%v; told %q, damage %v", err, told.String(), d.Damage())
+	}
+	if d.look(); d.current == old {
+		t.Error("it was not tried again")
+	}
+	if err := m.check(t, d); err != nil {
+		t.Fatal(err)
 	}
 }
 
