@@ -191,20 +191,11 @@ func (d *Directory) Nudge() {
 	}
 }
 
-// WaitLayout returns when the layout is known, the cluster's record in it.
-func (d *Directory) WaitLayout(ctx context.Context) error {
-	return d.wait(ctx, func(v *View) bool { return !v.Cluster.IsZero() })
-}
-
-// WaitVersion returns when the View has a layout of at least this version.
-func (d *Directory) WaitVersion(ctx context.Context, version uint64) error {
-	return d.wait(ctx, func(v *View) bool { return v.Version >= version })
-}
-
-func (d *Directory) wait(ctx context.Context, enough func(*View) bool) error {
+// WaitLayout returns when the View has a layout of at least this version, and the cluster's record.
+func (d *Directory) WaitLayout(ctx context.Context, version uint64) error {
 	for {
 		s := d.latest.Load()
-		if enough(s.view) {
+		if !s.view.Cluster.IsZero() && s.view.Version >= version {
 			return nil
 		}
 		select {

@@ -29,7 +29,7 @@ func fourNodes(t *testing.T) (*rig, *local) {
 	if _, err := r.membership(aNode("a", "z-a"), mine).Join(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.WaitLayout(t.Context()); err != nil {
+	if err := r.WaitLayout(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
 	pass(5 * time.Second)
@@ -292,7 +292,7 @@ func TestChangeOfLayoutIsSeenWithinTheInterval(t *testing.T) {
 		version := set(metapb.Drive_ACTIVE)
 		began := time.Now()
 		r.Nudge()
-		if err := r.WaitVersion(t.Context(), version); err != nil || time.Since(began) > 2*watchPause {
+		if err := r.WaitLayout(t.Context(), version); err != nil || time.Since(began) > 2*watchPause {
 			t.Errorf("a nudged change took %s: %v", time.Since(began), err)
 		}
 		if r.village.told() == 0 {
@@ -302,7 +302,7 @@ func TestChangeOfLayoutIsSeenWithinTheInterval(t *testing.T) {
 		set(metapb.Drive_DRAINING)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := r.WaitVersion(ctx, r.group.index); err == nil {
+		if err := r.WaitLayout(ctx, r.group.index); err == nil {
 			t.Error("a layout that nobody answered is known")
 		}
 		r.group.setDown(false)
@@ -400,7 +400,7 @@ func TestPlacingAllocatesNoMoreThanPlacement(t *testing.T) {
 	if _, err := r.membership(aNode("a", ""), mine...).Join(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.WaitLayout(t.Context()); err != nil {
+	if err := r.WaitLayout(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
 	if n := testing.AllocsPerRun(100, func() { r.candidates() }); n > 0 {

@@ -44,8 +44,10 @@ type Membership struct {
 // State is what the system group says.
 type State struct {
 	Scheme erasure.Scheme
-	Lost   []id.Drive // gone for good; records may still name them
-	Absent []id.Drive // expected here, but not there and not replaced
+	// Version of the layout that has this node and its drives; 0 if that was written by a version that did not count.
+	Version uint64
+	Lost    []id.Drive // gone for good; records may still name them
+	Absent  []id.Drive // expected here, but not there and not replaced
 	// Removed are drives here that an operator took out of the cluster: they are left alone.
 	Removed []id.Drive
 }
@@ -74,14 +76,14 @@ func (m Membership) join(ctx context.Context, scheme erasure.Scheme) (State, err
 	if err != nil {
 		return State{}, err
 	}
-	if err := m.putNode(ctx, a.GetLayout().GetNodes()); err != nil {
-		return State{}, err
-	}
 	known, err := byID(a.GetLayout().GetDrives())
 	if err != nil {
 		return State{}, err
 	}
-	st := State{Scheme: scheme}
+	st := State{Scheme: scheme, Version: a.GetLayout().GetVersion()}
+	if err := m.putNode(ctx, &st, a.GetLayout().GetNodes()); err != nil {
+		return State{}, err
+	}
 	taken := map[string]bool{}
 	present := map[id.Drive]bool{}
 	for _, d := range m.Drives.All() {
@@ -90,7 +92,7 @@ func (m Membership) join(ctx context.Context, scheme erasure.Scheme) (State, err
 			taken[filepath.Clean(s.Path)] = true
 		}
 		present[s.ID] = true
-		removed, err := m.putDrive(ctx, s, known[s.ID])
+		removed, err := m.putDrive(ctx, &st, s, known[s.ID])
 		if err != nil {
 			return State{}, err
 		}
@@ -102,7 +104,7 @@ func (m Membership) join(ctx context.Context, scheme erasure.Scheme) (State, err
 }
 
 // putNode registers this node if the layout does not say the same of it.
-func (m Membership) putNode(ctx context.Context, nodes []*metapb.Node) error {
+func (m Membership) putNode(ctx context.Context, st *State, nodes []*metapb.Node) error {
 	if m.Node.ID == (id.Node{}) {
 		return nil
 	}
@@ -124,11 +126,11 @@ func (m Membership) putNode(ctx context.Context, nodes []*metapb.Node) error {
 			return nil
 		}
 	}
-	return m.apply(ctx, &metapb.Command{Op: &metapb.Command_PutNode{PutNode: want}})
+	return m.apply(ctx, st, &metapb.Command{Op: &metapb.Command_PutNode{PutNode: want}})
 }
 
 // putDrive registers a drive that is here if the layout does not say the same of it.
-func (m Membership) putDrive(ctx context.Context, s node.Status, old *metapb.Drive) (removed bool, err error) {
+func (m Membership) putDrive(ctx context.Context, st *State, s node.Status, old *metapb.Drive) (removed bool, err error) {
 	want := &metapb.PutDrive{IfAbsent: true, Drive: &metapb.Drive{Id: s.ID[:], Path: s.Path, Zone: m.Node.Zone, CapacityBytes: uint64(max(s.TotalBytes, 0))}}
 	if m.Node.ID != (id.Node{}) {
 		want.Drive.Node = m.Node.ID[:]
@@ -158,7 +160,7 @@ func (m Membership) putDrive(ctx context.Context, s node.Status, old *metapb.Dri
 			return removed, nil
 		}
 	}
-	return removed, m.apply(ctx, &metapb.Command{Op: &metapb.Command_PutDrive{PutDrive: want}})
+	return removed, m.apply(ctx, st, &metapb.Command{Op: &metapb.Command_PutDrive{PutDrive: want}})
 }
 
 // missing sorts out the drives that the layout names and that are not here.
@@ -177,7 +179,7 @@ func (m Membership) missing(ctx context.Context, st *State, known map[id.Drive]*
 				continue
 			}
 			m.Logger.Warn("a drive was replaced; its shards are rebuilt", "drive", drive, "path", old.Path)
-			if err := m.setState(ctx, drive, metapb.Drive_GONE, old.State); err != nil {
+			if err := m.setState(ctx, st, drive, metapb.Drive_GONE, old.State); err != nil {
 				return err
 			}
 		}
@@ -186,14 +188,16 @@ func (m Membership) missing(ctx context.Context, st *State, known map[id.Drive]*
 	return nil
 }
 
-func (m Membership) setState(ctx context.Context, drive id.Drive, state metapb.Drive_State, from ...metapb.Drive_State) error {
-	return m.apply(ctx, &metapb.Command{Op: &metapb.Command_PutDrive{PutDrive: &metapb.PutDrive{
+func (m Membership) setState(ctx context.Context, st *State, drive id.Drive, state metapb.Drive_State, from ...metapb.Drive_State) error {
+	return m.apply(ctx, st, &metapb.Command{Op: &metapb.Command_PutDrive{PutDrive: &metapb.PutDrive{
 		Drive: &metapb.Drive{Id: drive[:], State: state}, StateOnly: true, IfState: from}}})
 }
 
-func (m Membership) apply(ctx context.Context, cmd *metapb.Command) error {
+// apply carries a command out and notes the layout that has it.
+func (m Membership) apply(ctx context.Context, st *State, cmd *metapb.Command) error {
 	cmd.NowMs = m.Now().UnixMilli()
-	_, err := m.Metadata.Apply(ctx, meta.SystemGroup, cmd)
+	done, err := m.Metadata.Apply(ctx, meta.SystemGroup, cmd)
+	st.Version = max(st.Version, done.GetLayoutVersion())
 	if err == nil && m.Directory != nil {
 		m.Directory.Nudge()
 	}
@@ -249,7 +253,7 @@ func (m Membership) cluster(ctx context.Context) (erasure.Scheme, error) {
 	if m.Scheme == (erasure.Scheme{}) { // only those who form the cluster know what it is to be
 		return erasure.Scheme{}, kind.New(kind.Unavailable, "the nodes that form the cluster have not written its record yet")
 	}
-	return m.Scheme, m.apply(ctx, &metapb.Command{Op: &metapb.Command_InitCluster{
+	return m.Scheme, m.apply(ctx, &State{}, &metapb.Command{Op: &metapb.Command_InitCluster{
 		InitCluster: &metapb.InitCluster{Cluster: &metapb.Cluster{Id: m.Cluster[:], Groups: m.Metadata.Groups(),
 			K: uint32(m.Scheme.K), M: uint32(m.Scheme.M), CreatedMs: m.Now().UnixMilli()}}}})
 }

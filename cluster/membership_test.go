@@ -42,7 +42,8 @@ func at(l *local, path string) *local {
 func TestJoinRegistersNodeAndDrivesOnce(t *testing.T) {
 	g := newGroup()
 	m := member(g, aNode("a", "z"), newLocal("one"), newLocal("two"))
-	if st := join(t, m); st.Scheme.K != 2 || len(st.Lost)+len(st.Absent) != 0 {
+	st := join(t, m)
+	if st.Scheme.K != 2 || len(st.Lost)+len(st.Absent) != 0 {
 		t.Fatalf("%+v", st)
 	}
 	n := nodeID("a")
@@ -51,9 +52,13 @@ func TestJoinRegistersNodeAndDrivesOnce(t *testing.T) {
 		t.Fatalf("%v", rec)
 	}
 	index := g.index
-	join(t, m)
+	again := join(t, m)
 	if g.index != index {
 		t.Errorf("a second start wrote %d commands", g.index-index)
+	}
+	// Who waits for this version and then stores has drives to store on.
+	if st.Version != index || again.Version != index {
+		t.Errorf("the layout that has the drives is said to be %d, and at the second start %d; want %d", st.Version, again.Version, index)
 	}
 	other := member(g, aNode("b", "z"), newLocal("three"))
 	other.Cluster = clusterID("D")

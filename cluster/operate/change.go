@@ -60,7 +60,7 @@ func (o *Operator) seeChange(ctx context.Context) {
 	defer cancel()
 	a, err := o.cfg.Metadata.Ask(ctx, meta.SystemGroup, &metapb.Query{Op: &metapb.Query_GetLayout{GetLayout: &metapb.GetLayout{}}})
 	if err == nil {
-		err = o.cfg.Layout.WaitVersion(ctx, a.GetLayout().GetVersion())
+		err = o.cfg.Layout.WaitLayout(ctx, a.GetLayout().GetVersion())
 	}
 	if err != nil { // it is done all the same, and seen a little later
 		o.cfg.Logger.DebugContext(ctx, "a change of the layout is not seen here yet", "error", err)

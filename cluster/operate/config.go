@@ -21,8 +21,8 @@ type Layout interface {
 	View() *cluster.View
 	// Nudge has changes of the layout seen at once.
 	Nudge()
-	// WaitVersion returns when the View has a layout of at least this version.
-	WaitVersion(ctx context.Context, version uint64) error
+	// WaitLayout returns when the View has a layout of at least this version.
+	WaitLayout(ctx context.Context, version uint64) error
 }
 
 // Groups are all metadata groups, wherever they are led: *wire.Router, or *replica.Host where there

@@ -101,8 +101,8 @@ type standpoint struct {
 // Nudge implements Layout.
 func (s *standpoint) Nudge() {}
 
-// WaitVersion implements Layout.
-func (s *standpoint) WaitVersion(context.Context, uint64) error { return nil }
+// WaitLayout implements Layout.
+func (s *standpoint) WaitLayout(context.Context, uint64) error { return nil }
 
 // View implements Layout.
 func (s *standpoint) View() *cluster.View {

@@ -158,8 +158,8 @@ func (w *world) Status(context.Context) replica.Status {
 // Nudge implements Layout.
 func (w *world) Nudge() { w.nudged++ }
 
-// WaitVersion implements Layout.
-func (w *world) WaitVersion(_ context.Context, version uint64) error {
+// WaitLayout implements Layout.
+func (w *world) WaitLayout(_ context.Context, version uint64) error {
 	w.waited = version
 	return nil
 }

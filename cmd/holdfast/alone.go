@@ -60,7 +60,7 @@ func (s *server) joinAlone(ctx context.Context, scheme erasure.Scheme) error {
 		return fmt.Errorf("--scheme %s: the cluster was made with %s, and that does not change", s.cfg.Scheme, state.Scheme)
 	}
 	s.directory.Nudge()
-	if err := s.directory.WaitLayout(ctx); err != nil {
+	if err := s.directory.WaitLayout(ctx, state.Version); err != nil {
 		return err
 	}
 	if err := s.startUpkeep(state, &members); err != nil {

@@ -86,7 +86,7 @@ func (s *server) joinNode(ctx context.Context) error {
 		return err
 	}
 	n.directory.Nudge()
-	if err := s.insist(ctx, "the cluster's layout", n.directory.WaitLayout); err != nil {
+	if err := s.insist(ctx, "the cluster's layout", func(ctx context.Context) error { return n.directory.WaitLayout(ctx, state.Version) }); err != nil {
 		return err
 	}
 	if err := s.startUpkeep(state, &members, func(ctx context.Context) { n.suspect(ctx, c.storage.host) }); err != nil {

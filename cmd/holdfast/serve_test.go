@@ -325,7 +325,8 @@ func (r *running) upload(url string, body io.Reader, length int64) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return errors.New(resp.Status)
+		why, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		return errors.Join(errors.New(resp.Status+": "+string(why)), err)
 	}
 	return nil
 }
