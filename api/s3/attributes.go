@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"holdfast/internal/xmlio"
 	"holdfast/object"
 )
 
@@ -32,29 +33,29 @@ func (c *call) getObjectAttributes() error {
 	if rd.VersionID != "" {
 		h.set("x-amz-version-id", rd.VersionID)
 	}
-	x := newXML(smallXMLWriter)
-	defer x.free()
-	x.root("GetObjectAttributesResponse")
+	x := xmlio.New(smallXMLWriter)
+	defer x.Free()
+	x.Root("GetObjectAttributesResponse")
 	if wanted["ETag"] {
-		x.elem("ETag", rd.ETag) // without quotes, here alone
+		x.Elem("ETag", rd.ETag) // without quotes, here alone
 	}
 	if wanted["Checksum"] && rd.Checksum != nil {
-		x.open("Checksum")
-		x.checksum(rd.Checksum)
-		x.close("Checksum")
+		x.Open("Checksum")
+		writeChecksum(x, rd.Checksum)
+		x.Close("Checksum")
 	}
 	if wanted["ObjectParts"] && rd.Parts > 0 {
-		x.open("ObjectParts")
-		x.number("PartsCount", int64(rd.Parts))
-		x.close("ObjectParts")
+		x.Open("ObjectParts")
+		x.Number("PartsCount", int64(rd.Parts))
+		x.Close("ObjectParts")
 	}
 	if wanted["StorageClass"] {
-		x.elem("StorageClass", storageClass(rd.StorageClass))
+		x.Elem("StorageClass", storageClass(rd.StorageClass))
 	}
 	if wanted["ObjectSize"] {
-		x.number("ObjectSize", rd.Size)
+		x.Number("ObjectSize", rd.Size)
 	}
-	x.close("GetObjectAttributesResponse")
+	x.Close("GetObjectAttributesResponse")
 	c.sendXML(http.StatusOK, x)
 	return nil
 }

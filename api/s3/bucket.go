@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"holdfast/internal/kind"
+	"holdfast/internal/xmlio"
 	"holdfast/object"
 )
 
@@ -35,24 +36,24 @@ func (c *call) listBuckets() error {
 			return err
 		}
 	}
-	x := newXML(smallXMLWriter)
-	defer x.free()
-	x.root("ListAllMyBucketsResult")
-	x.open("Buckets")
+	x := xmlio.New(smallXMLWriter)
+	defer x.Free()
+	x.Root("ListAllMyBucketsResult")
+	x.Open("Buckets")
 	for i := range list {
-		x.open("Bucket")
-		x.elem("Name", list[i].Name)
-		x.time("CreationDate", list[i].Created)
-		x.elem("BucketRegion", list[i].Region)
-		x.close("Bucket")
+		x.Open("Bucket")
+		x.Elem("Name", list[i].Name)
+		x.Time("CreationDate", list[i].Created)
+		x.Elem("BucketRegion", list[i].Region)
+		x.Close("Bucket")
 	}
-	x.close("Buckets")
+	x.Close("Buckets")
 	c.owner(x, "Owner")
 	if more && len(list) > 0 {
-		x.elem("ContinuationToken", base64.RawURLEncoding.EncodeToString([]byte(list[len(list)-1].Name)))
+		x.Elem("ContinuationToken", base64.RawURLEncoding.EncodeToString([]byte(list[len(list)-1].Name)))
 	}
-	x.some("Prefix", prefix)
-	x.close("ListAllMyBucketsResult")
+	x.Some("Prefix", prefix)
+	x.Close("ListAllMyBucketsResult")
 	c.sendXML(http.StatusOK, x)
 	return nil
 }
@@ -60,11 +61,11 @@ func (c *call) listBuckets() error {
 func errToken() error { return badArgument("The continuation token provided is incorrect") }
 
 // owner writes who owns things: until there are users, the one owner of the configuration.
-func (c *call) owner(x *xmlWriter, element string) {
-	x.open(element)
-	x.elem("ID", c.s.cfg.OwnerID)
-	x.elem("DisplayName", c.s.cfg.OwnerName)
-	x.close(element)
+func (c *call) owner(x *xmlio.Writer, element string) {
+	x.Open(element)
+	x.Elem("ID", c.s.cfg.OwnerID)
+	x.Elem("DisplayName", c.s.cfg.OwnerName)
+	x.Close(element)
 }
 
 // limit takes the size of a page: most without the argument, and never more than most.
@@ -121,10 +122,10 @@ func (c *call) readBucketConfiguration() error {
 	if err != nil || doc == nil {
 		return err
 	}
-	for _, n := range doc.children(0) {
-		switch n.name {
+	for _, n := range doc.Children(0) {
+		switch n.Name {
 		case "LocationConstraint":
-			if n.text != "" && n.text != c.s.cfg.Region && (n.text != "EU" || c.s.cfg.Region != "eu-west-1") {
+			if n.Text != "" && n.Text != c.s.cfg.Region && (n.Text != "EU" || c.s.cfg.Region != "eu-west-1") {
 				return plain(kind.InvalidLocation)
 			}
 		case "Location", "Bucket":
@@ -165,13 +166,13 @@ func (c *call) getBucketLocation() error {
 	if err != nil {
 		return err
 	}
-	x := newXML(smallXMLWriter)
-	defer x.free()
-	x.root("LocationConstraint")
+	x := xmlio.New(smallXMLWriter)
+	defer x.Free()
+	x.Root("LocationConstraint")
 	if b.Region != defaultRegion {
-		x.text(b.Region)
+		x.Text(b.Region)
 	}
-	x.close("LocationConstraint")
+	x.Close("LocationConstraint")
 	c.sendXML(http.StatusOK, x)
 	return nil
 }
@@ -181,10 +182,10 @@ func (c *call) getBucketVersioning() error {
 	if _, err := c.s.cfg.Engine.HeadBucket(c.ctx, c.bucket); err != nil {
 		return err
 	}
-	x := newXML(smallXMLWriter)
-	defer x.free()
-	x.root("VersioningConfiguration")
-	x.close("VersioningConfiguration")
+	x := xmlio.New(smallXMLWriter)
+	defer x.Free()
+	x.Root("VersioningConfiguration")
+	x.Close("VersioningConfiguration")
 	c.sendXML(http.StatusOK, x)
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/minio/crc64nvme"
 
 	"holdfast/internal/kind"
+	"holdfast/internal/xmlio"
 	"holdfast/object"
 	"holdfast/proto/metapb"
 )
@@ -182,14 +183,14 @@ func echoChecksum(h *headers, v *object.ChecksumValue) {
 }
 
 // checksum puts a stored checksum into an XML answer.
-func (x *xmlWriter) checksum(v *object.ChecksumValue) {
+func writeChecksum(x *xmlio.Writer, v *object.ChecksumValue) {
 	if v == nil {
 		return
 	}
 	if a := algorithmOf(v.Algorithm); a != nil {
-		x.elem(a.element, v.Value)
+		x.Elem(a.element, v.Value)
 		if v.Type != metapb.Checksum_UNSET {
-			x.elem("ChecksumType", v.Type.String())
+			x.Elem("ChecksumType", v.Type.String())
 		}
 	}
 }

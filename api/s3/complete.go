@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"holdfast/internal/kind"
+	"holdfast/internal/xmlio"
 	"holdfast/object"
 )
 
@@ -26,8 +27,8 @@ func (c *call) completeUpload() error {
 	res, err := c.completing(req)
 	if err != nil && c.w.begun && c.w.broken == nil {
 		c.err = err
-		x := newXML(smallXMLWriter)
-		defer x.free()
+		x := xmlio.New(smallXMLWriter)
+		defer x.Free()
 		c.errorXML(x, answer(err), err)
 		c.sendRest(x)
 		return nil
@@ -38,15 +39,15 @@ func (c *call) completeUpload() error {
 	if res.VersionID != "" {
 		c.w.Header()["x-amz-version-id"] = []string{res.VersionID}
 	}
-	x := newXML(smallXMLWriter)
-	defer x.free()
-	x.root("CompleteMultipartUploadResult")
-	x.elem("Location", c.location())
-	x.elem("Bucket", c.bucket)
-	x.elem("Key", c.key)
-	x.etag(res.ETag)
-	x.checksum(res.Checksum)
-	x.close("CompleteMultipartUploadResult")
+	x := xmlio.New(smallXMLWriter)
+	defer x.Free()
+	x.Root("CompleteMultipartUploadResult")
+	x.Elem("Location", c.location())
+	x.Elem("Bucket", c.bucket)
+	x.Elem("Key", c.key)
+	x.ETag(res.ETag)
+	writeChecksum(x, res.Checksum)
+	x.Close("CompleteMultipartUploadResult")
 	if c.w.begun {
 		c.sendRest(x)
 		return nil
@@ -79,7 +80,7 @@ func (c *call) completing(req object.CompleteRequest) (res object.PutResult, err
 		text := " "
 		if !c.w.begun {
 			c.w.Header()["Content-Type"] = contentXML
-			text = xmlHead
+			text = xmlio.Head
 		}
 		if c.w.broken == nil { // else the engine is about to hear of it too
 			_, _ = c.w.Write([]byte(text))
@@ -89,7 +90,7 @@ func (c *call) completing(req object.CompleteRequest) (res object.PutResult, err
 }
 
 // sendRest sends a document whose head went ahead.
-func (c *call) sendRest(x *xmlWriter) { _, _ = c.w.Write(x.b[len(xmlHead):]) }
+func (c *call) sendRest(x *xmlio.Writer) { _, _ = c.w.Write(x.B[len(xmlio.Head):]) }
 
 // completeRequest takes what the headers say.
 func (c *call) completeRequest() (object.CompleteRequest, error) {
@@ -144,13 +145,13 @@ func (c *call) wholeChecksum() (*object.ChecksumValue, error) {
 }
 
 // parseParts takes the parts that the upload is completed with.
-func parseParts(doc xmlDoc) ([]object.CompletePart, error) {
+func parseParts(doc xmlio.Doc) ([]object.CompletePart, error) {
 	if doc == nil {
 		return nil, plain(kind.MalformedXML)
 	}
 	parts := make([]object.CompletePart, 0, len(doc)/3)
-	for i, n := range doc.children(0) {
-		if n.name != "Part" {
+	for i, n := range doc.Children(0) {
+		if n.Name != "Part" {
 			continue
 		}
 		if len(parts) == object.MaxParts {
@@ -168,26 +169,26 @@ func parseParts(doc xmlDoc) ([]object.CompletePart, error) {
 	return parts, nil
 }
 
-func parsePart(doc xmlDoc, i int) (object.CompletePart, error) {
+func parsePart(doc xmlio.Doc, i int) (object.CompletePart, error) {
 	var p object.CompletePart
-	for _, n := range doc.children(i) {
+	for _, n := range doc.Children(i) {
 		switch {
-		case n.name == "PartNumber":
-			number, err := strconv.Atoi(strings.TrimSpace(n.text))
+		case n.Name == "PartNumber":
+			number, err := strconv.Atoi(strings.TrimSpace(n.Text))
 			if err != nil {
 				return p, plain(kind.MalformedXML)
 			}
 			if p.Number, err = partNumber(strconv.Itoa(number)); err != nil {
 				return p, err
 			}
-		case n.name == "ETag":
-			p.ETag = unquote(strings.TrimSpace(n.text))
-		case strings.HasPrefix(n.name, "Checksum"):
-			a := algorithmOfElement(n.name)
+		case n.Name == "ETag":
+			p.ETag = unquote(strings.TrimSpace(n.Text))
+		case strings.HasPrefix(n.Name, "Checksum"):
+			a := algorithmOfElement(n.Name)
 			if a == nil || p.Checksum != "" {
 				return p, badRequest("Expecting a single Checksum element of a known algorithm in each part.")
 			}
-			p.Checksum, p.ChecksumAlgorithm = strings.TrimSpace(n.text), a.id
+			p.Checksum, p.ChecksumAlgorithm = strings.TrimSpace(n.Text), a.id
 			if !a.valid(p.Checksum) {
 				return p, badRequest("Value for %s is invalid.", a.element)
 			}

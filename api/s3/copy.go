@@ -3,6 +3,7 @@ package s3
 import (
 	"net/http"
 
+	"holdfast/internal/xmlio"
 	"holdfast/object"
 	"holdfast/proto/metapb"
 )
@@ -27,13 +28,13 @@ func (c *call) copyObject() error {
 	}
 	c.echoSourceVersion(&h, &req.Source)
 	c.echoCustomer(&h)
-	x := newXML(smallXMLWriter)
-	defer x.free()
-	x.root("CopyObjectResult")
-	x.time("LastModified", res.Modified)
-	x.etag(res.ETag)
-	x.checksum(res.Checksum)
-	x.close("CopyObjectResult")
+	x := xmlio.New(smallXMLWriter)
+	defer x.Free()
+	x.Root("CopyObjectResult")
+	x.Time("LastModified", res.Modified)
+	x.ETag(res.ETag)
+	writeChecksum(x, res.Checksum)
+	x.Close("CopyObjectResult")
 	c.sendXML(http.StatusOK, x)
 	return nil
 }

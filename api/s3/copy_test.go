@@ -5,6 +5,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"holdfast/internal/xmlio"
 	"holdfast/object"
 )
 
@@ -75,7 +76,7 @@ func TestCopy(t *testing.T) {
 	b.want(200, b.do("PUT", "/docs/src", "source", "x-amz-meta-a", "1", "Content-Type", "text/plain", "x-amz-tagging", "t=1"))
 	etag := b.engine.objects["docs/src"].ETag
 	got := b.want(200, b.do("PUT", "/docs/dst", "", "x-amz-copy-source", "docs/src", "x-amz-meta-a", "2"))
-	if want := xmlHead + `<CopyObjectResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LastModified>2026-11-22T10:30:00.000Z</LastModified><ETag>&quot;` +
+	if want := xmlio.Head + `<CopyObjectResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LastModified>2026-11-22T10:30:00.000Z</LastModified><ETag>&quot;` +
 		etag + `&quot;</ETag></CopyObjectResult>`; got.body != want {
 		t.Errorf("got %s", got.body)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"holdfast/internal/kind"
+	"holdfast/internal/xmlio"
 	"holdfast/object"
 )
 
@@ -37,13 +38,13 @@ func (c *call) deleteObjects() error {
 		return err
 	}
 	c.deleteAll(list)
-	x := newXML(smallXMLWriter)
-	defer x.free()
-	x.root("DeleteResult")
+	x := xmlio.New(smallXMLWriter)
+	defer x.Free()
+	x.Root("DeleteResult")
 	for i := range list {
 		c.writeDoomed(x, &list[i], quiet)
 	}
-	x.close("DeleteResult")
+	x.Close("DeleteResult")
 	c.sendXML(http.StatusOK, x)
 	return nil
 }
@@ -76,40 +77,40 @@ func (c *call) deleteOne(d *doomed) {
 	}
 }
 
-func (c *call) writeDoomed(x *xmlWriter, d *doomed, quiet bool) {
+func (c *call) writeDoomed(x *xmlio.Writer, d *doomed, quiet bool) {
 	switch {
 	case d.err != nil:
 		r := answer(d.err)
 		if r.status >= http.StatusInternalServerError {
 			c.s.logFailure(c, d.err)
 		}
-		x.open("Error")
-		x.elem("Key", d.Key)
-		x.some("VersionId", d.VersionID)
-		x.elem("Code", r.code)
-		x.elem("Message", r.message)
-		x.close("Error")
+		x.Open("Error")
+		x.Elem("Key", d.Key)
+		x.Some("VersionId", d.VersionID)
+		x.Elem("Code", r.code)
+		x.Elem("Message", r.message)
+		x.Close("Error")
 	case !quiet:
-		x.open("Deleted")
-		x.elem("Key", d.Key)
-		x.some("VersionId", d.VersionID)
+		x.Open("Deleted")
+		x.Elem("Key", d.Key)
+		x.Some("VersionId", d.VersionID)
 		if d.result.DeleteMarker {
-			x.boolean("DeleteMarker", true)
-			x.some("DeleteMarkerVersionId", d.result.VersionID)
+			x.Boolean("DeleteMarker", true)
+			x.Some("DeleteMarkerVersionId", d.result.VersionID)
 		}
-		x.close("Deleted")
+		x.Close("Deleted")
 	}
 }
 
 // parseDelete takes the keys. One that is too long fails by itself.
-func (c *call) parseDelete(doc xmlDoc) (list []doomed, quiet bool, err error) {
+func (c *call) parseDelete(doc xmlio.Doc) (list []doomed, quiet bool, err error) {
 	if doc == nil {
 		return nil, false, plain(kind.MalformedXML)
 	}
-	for i, n := range doc.children(0) {
-		switch n.name {
+	for i, n := range doc.Children(0) {
+		switch n.Name {
 		case "Quiet":
-			quiet = strings.TrimSpace(n.text) == "true"
+			quiet = strings.TrimSpace(n.Text) == "true"
 		case "Object":
 			if len(list) == object.MaxDeleteKeys {
 				return nil, false, plain(kind.MalformedXML)
@@ -127,23 +128,23 @@ func (c *call) parseDelete(doc xmlDoc) (list []doomed, quiet bool, err error) {
 	return list, quiet, nil
 }
 
-func (c *call) parseDoomed(doc xmlDoc, i int) (doomed, error) {
+func (c *call) parseDoomed(doc xmlio.Doc, i int) (doomed, error) {
 	d := doomed{DeleteRequest: object.DeleteRequest{Bucket: c.bucket}}
-	for _, n := range doc.children(i) {
-		switch n.name {
+	for _, n := range doc.Children(i) {
+		switch n.Name {
 		case "Key":
-			d.Key = n.text
+			d.Key = n.Text
 		case "VersionId":
-			d.VersionID = n.text
+			d.VersionID = n.Text
 		case "ETag":
-			d.Condition.IfMatch = unquote(strings.TrimSpace(n.text))
+			d.Condition.IfMatch = unquote(strings.TrimSpace(n.Text))
 		case "LastModifiedTime":
-			d.Condition.IfLastModified = xmlTime(strings.TrimSpace(n.text))
+			d.Condition.IfLastModified = xmlTime(strings.TrimSpace(n.Text))
 			if d.Condition.IfLastModified.IsZero() {
 				return d, plain(kind.MalformedXML)
 			}
 		case "Size":
-			size, err := strconv.ParseInt(strings.TrimSpace(n.text), 10, 64)
+			size, err := strconv.ParseInt(strings.TrimSpace(n.Text), 10, 64)
 			if err != nil || size < 0 {
 				return d, plain(kind.MalformedXML)
 			}

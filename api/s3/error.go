@@ -8,6 +8,7 @@ import (
 
 	"holdfast/api/sigv4"
 	"holdfast/internal/kind"
+	"holdfast/internal/xmlio"
 )
 
 // row is what an error kind is in S3. With own set, the sentence of the error itself is shown
@@ -107,8 +108,27 @@ var table = map[kind.Kind]row{
 	kind.BucketACLNotAllowed:  {code: "InvalidBucketAclWithObjectOwnership", status: 400, message: "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"},
 	kind.RequestTimeout:       {code: "RequestTimeout", status: 400, message: "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed."},
 	kind.InvalidStorageClass:  {code: "InvalidStorageClass", status: 400, message: "The storage class you specified is not valid"},
-	kind.PreflightForbidden:   {code: "AccessForbidden", status: 403, message: "CORSResponse: CORS is not enabled for this bucket."},
+	kind.PreflightForbidden:   {code: "AccessForbidden", status: 403, message: "CORSResponse: CORS is not enabled for this bucket.", own: true},
 	kind.HeadersTooLarge:      {code: "RequestHeaderSectionTooLarge", status: 400, message: "Your request header and query parameters used to make the request exceed the maximum allowed size."},
+
+	kind.MalformedACL:           {code: "MalformedACLError", status: 400, message: "The XML you provided was not well-formed or did not validate against our published schema"},
+	kind.BadRequest:             {code: "BadRequest", status: 400, message: "Bad Request", own: true},
+	kind.InvalidRetentionPeriod: {code: "InvalidRetentionPeriod", status: 400, message: "Default retention period must be a positive integer value.", own: true},
+	kind.InvalidBucketState:     {code: "InvalidBucketState", status: 409, message: "The request is not valid with the current state of the bucket.", own: true},
+	kind.UnresolvableGrant:      {code: "UnresolvableGrantByEmailAddress", status: 400, message: "The email address you provided does not match any account on record."},
+	kind.NoCORS:                 {code: "NoSuchCORSConfiguration", status: 404, message: "The CORS configuration does not exist"},
+	kind.NoTagSet:               {code: "NoSuchTagSet", status: 404, message: "The TagSet does not exist"},
+	kind.NoLifecycle:            {code: "NoSuchLifecycleConfiguration", status: 404, message: "The lifecycle configuration does not exist"},
+	kind.NoBucketLock:           {code: "ObjectLockConfigurationNotFoundError", status: 404, message: "Object Lock configuration does not exist for this bucket"},
+	kind.NoObjectLock:           {code: "NoSuchObjectLockConfiguration", status: 404, message: "The specified object does not have a ObjectLock configuration"},
+	kind.NoOwnershipControls:    {code: "OwnershipControlsNotFoundError", status: 404, message: "The bucket ownership controls were not found"},
+	kind.NoPublicAccessBlock:    {code: "NoSuchPublicAccessBlockConfiguration", status: 404, message: "The public access block configuration was not found"},
+	kind.NoBucketEncryption:     {code: "ServerSideEncryptionConfigurationNotFoundError", status: 404, message: "The server side encryption configuration was not found"},
+	kind.NoReplication:          {code: "ReplicationConfigurationNotFoundError", status: 404, message: "The replication configuration was not found"},
+	kind.NoBucketPolicy:         {code: "NoSuchBucketPolicy", status: 404, message: "The bucket policy does not exist"},
+	kind.IllegalVersioning:      {code: "IllegalVersioningConfigurationException", status: 400, message: "The Versioning element must be specified"},
+	kind.UnexpectedContent:      {code: "UnexpectedContent", status: 400, message: "This request does not support content"},
+	kind.MissingSecurityHeader:  {code: "MissingSecurityHeader", status: 400, message: "Your request was missing a required header"},
 }
 
 const msgSignature = "The request signature we calculated does not match the signature you provided. Check your key and signing method."
@@ -160,24 +180,24 @@ func (c *call) fail(err error) {
 	case http.StatusMethodNotAllowed:
 		c.w.Header()["Allow"] = []string{c.allow()}
 	}
-	x := newXML(smallXMLWriter)
-	defer x.free()
+	x := xmlio.New(smallXMLWriter)
+	defer x.Free()
 	c.errorXML(x, r, err)
 	c.sendXML(r.status, x)
 }
 
 // errorXML writes the document of an error.
-func (c *call) errorXML(x *xmlWriter, r row, err error) {
-	x.open("Error")
-	x.elem("Code", r.code)
-	x.elem("Message", r.message)
+func (c *call) errorXML(x *xmlio.Writer, r row, err error) {
+	x.Open("Error")
+	x.Elem("Code", r.code)
+	x.Elem("Message", r.message)
 	if e := (*sigv4.Error)(nil); errors.As(err, &e) && e.Region != "" {
-		x.elem("Region", e.Region) // clients sign again for the region named here
+		x.Elem("Region", e.Region) // clients sign again for the region named here
 	}
-	x.elem("Resource", c.r.URL.Path)
-	x.elem("RequestId", c.id)
-	x.elem("HostId", c.s.cfg.HostID)
-	x.close("Error")
+	x.Elem("Resource", c.r.URL.Path)
+	x.Elem("RequestId", c.id)
+	x.Elem("HostId", c.s.cfg.HostID)
+	x.Close("Error")
 }
 
 // allow is the Allow header of a 405: of a delete marker that was addressed by its version, or of

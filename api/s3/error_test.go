@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"holdfast/internal/kind"
+	"holdfast/internal/xmlio"
 	"holdfast/object"
 )
 
@@ -85,7 +86,7 @@ func TestAnErrorIsXMLWithItsRequest(t *testing.T) {
 	b := newBench(t).fill()
 	got := b.wantError(404, "NoSuchKey", b.do("GET", "/docs/a%26b%3Cc", ""))
 	id := got.Header.Get("x-amz-request-id")
-	want := xmlHead + "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message><Resource>/docs/a&amp;b&lt;c</Resource><RequestId>" +
+	want := xmlio.Head + "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message><Resource>/docs/a&amp;b&lt;c</Resource><RequestId>" +
 		id + "</RequestId><HostId>front-1</HostId></Error>"
 	if got.body != want || got.Header.Get("Content-Type") != "application/xml" || got.Header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("got %v\n%s\nwant\n%s", got.Header, got.body, want)

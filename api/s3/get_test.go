@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"holdfast/internal/kind"
+	"holdfast/internal/xmlio"
 	"holdfast/object"
 	"holdfast/proto/metapb"
 )
@@ -317,7 +318,7 @@ func TestAttributes(t *testing.T) {
 	want := `<GetObjectAttributesResponse xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><ETag>781e5e245d69b566979b86e28d23f2c7</ETag>` +
 		`<Checksum><ChecksumCRC32>poRP4A==</ChecksumCRC32><ChecksumType>FULL_OBJECT</ChecksumType></Checksum>` +
 		`<StorageClass>STANDARD</StorageClass><ObjectSize>10</ObjectSize></GetObjectAttributesResponse>`
-	if got.body != xmlHead+want {
+	if got.body != xmlio.Head+want {
 		t.Errorf("got %s", got.body)
 	}
 	b.wantError(400, "InvalidRequest", b.do("GET", "/docs/ten?attributes", ""))

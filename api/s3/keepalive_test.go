@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"holdfast/api/sigv4"
+
+	"holdfast/internal/xmlio"
 )
 
 // TestALongCompletionIsNotSilent: the answer begins with white space, and says in its body how it ended.
@@ -30,8 +32,8 @@ func TestALongCompletionIsNotSilent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		begin := make([]byte, len(xmlHead)+3)
-		if _, err := io.ReadFull(resp.Body, begin); err != nil || resp.StatusCode != 200 || string(begin) != xmlHead+"   " {
+		begin := make([]byte, len(xmlio.Head)+3)
+		if _, err := io.ReadFull(resp.Body, begin); err != nil || resp.StatusCode != 200 || string(begin) != xmlio.Head+"   " {
 			t.Fatalf("%s, %q, %v", resp.Status, begin, err)
 		}
 		release()

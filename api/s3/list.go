@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"holdfast/internal/xmlio"
 	"holdfast/object"
 )
 
@@ -60,20 +61,20 @@ func (c *call) listObjects() error {
 	if err := c.fetch(&l, marker, isCommonPrefix(marker, l.prefix, l.delimiter)); err != nil {
 		return err
 	}
-	x := newXML(l.sizeHint())
-	defer x.free()
-	x.root("ListBucketResult")
-	x.elem("Name", c.bucket)
-	x.key("Prefix", l.prefix, l.encode)
-	x.key("Marker", marker, l.encode)
-	x.number("MaxKeys", int64(l.limit))
+	x := xmlio.New(l.sizeHint())
+	defer x.Free()
+	x.Root("ListBucketResult")
+	x.Elem("Name", c.bucket)
+	x.Key("Prefix", l.prefix, l.encode)
+	x.Key("Marker", marker, l.encode)
+	x.Number("MaxKeys", int64(l.limit))
 	l.writeDelimiter(x)
-	x.boolean("IsTruncated", l.page.More)
+	x.Boolean("IsTruncated", l.page.More)
 	if n := len(l.page.Entries); l.page.More && l.delimiter != "" && n > 0 {
-		x.key("NextMarker", l.page.Entries[n-1].Key, l.encode)
+		x.Key("NextMarker", l.page.Entries[n-1].Key, l.encode)
 	}
 	c.writeEntries(x, &l)
-	x.close("ListBucketResult")
+	x.Close("ListBucketResult")
 	c.sendXML(http.StatusOK, x)
 	return nil
 }
@@ -98,24 +99,24 @@ func (c *call) listObjectsV2() error {
 	if err := c.fetch(&l, after, afterPrefix); err != nil {
 		return err
 	}
-	x := newXML(l.sizeHint())
-	defer x.free()
-	x.root("ListBucketResult")
-	x.elem("Name", c.bucket)
-	x.key("Prefix", l.prefix, l.encode)
-	x.some("ContinuationToken", token)
+	x := xmlio.New(l.sizeHint())
+	defer x.Free()
+	x.Root("ListBucketResult")
+	x.Elem("Name", c.bucket)
+	x.Key("Prefix", l.prefix, l.encode)
+	x.Some("ContinuationToken", token)
 	if startAfter != "" {
-		x.key("StartAfter", startAfter, l.encode)
+		x.Key("StartAfter", startAfter, l.encode)
 	}
-	x.number("KeyCount", int64(len(l.page.Entries)))
-	x.number("MaxKeys", int64(l.limit))
+	x.Number("KeyCount", int64(len(l.page.Entries)))
+	x.Number("MaxKeys", int64(l.limit))
 	l.writeDelimiter(x)
-	x.boolean("IsTruncated", l.page.More)
+	x.Boolean("IsTruncated", l.page.More)
 	if n := len(l.page.Entries); l.page.More && n > 0 {
-		x.elem("NextContinuationToken", makeToken(&l.page.Entries[n-1]))
+		x.Elem("NextContinuationToken", makeToken(&l.page.Entries[n-1]))
 	}
 	c.writeEntries(x, &l)
-	x.close("ListBucketResult")
+	x.Close("ListBucketResult")
 	c.sendXML(http.StatusOK, x)
 	return nil
 }
@@ -123,17 +124,17 @@ func (c *call) listObjectsV2() error {
 // sizeHint is about the size of the answer, so that the buffer grows once if at all.
 func (l *listing) sizeHint() int { return min(smallXMLWriter+400*len(l.page.Entries), maxListWriter) }
 
-func (l *listing) writeDelimiter(x *xmlWriter) {
+func (l *listing) writeDelimiter(x *xmlio.Writer) {
 	if l.delimiter != "" {
-		x.key("Delimiter", l.delimiter, l.encode)
+		x.Key("Delimiter", l.delimiter, l.encode)
 	}
 	if l.encode {
-		x.elem("EncodingType", "url")
+		x.Elem("EncodingType", "url")
 	}
 }
 
 // writeEntries writes the keys, then the common prefixes, as AWS orders them.
-func (c *call) writeEntries(x *xmlWriter, l *listing) {
+func (c *call) writeEntries(x *xmlio.Writer, l *listing) {
 	prefixes := false
 	for i := range l.page.Entries {
 		e := &l.page.Entries[i]
@@ -141,31 +142,31 @@ func (c *call) writeEntries(x *xmlWriter, l *listing) {
 			prefixes = true
 			continue
 		}
-		x.b = append(x.b, "<Contents>"...)
-		x.key("Key", e.Key, l.encode)
-		x.time("LastModified", e.Modified)
-		x.etag(e.ETag)
+		x.B = append(x.B, "<Contents>"...)
+		x.Key("Key", e.Key, l.encode)
+		x.Time("LastModified", e.Modified)
+		x.ETag(e.ETag)
 		if a := algorithmOf(e.ChecksumAlgorithm); a != nil {
-			x.elem("ChecksumAlgorithm", a.name)
+			x.Elem("ChecksumAlgorithm", a.name)
 			if e.ChecksumType != 0 {
-				x.elem("ChecksumType", e.ChecksumType.String())
+				x.Elem("ChecksumType", e.ChecksumType.String())
 			}
 		}
-		x.number("Size", e.Size)
+		x.Number("Size", e.Size)
 		if l.owner {
 			c.owner(x, "Owner")
 		}
-		x.elem("StorageClass", storageClass(e.StorageClass))
-		x.b = append(x.b, "</Contents>"...)
+		x.Elem("StorageClass", storageClass(e.StorageClass))
+		x.B = append(x.B, "</Contents>"...)
 	}
 	if !prefixes {
 		return
 	}
 	for i := range l.page.Entries {
 		if e := &l.page.Entries[i]; e.CommonPrefix {
-			x.b = append(x.b, "<CommonPrefixes>"...)
-			x.key("Prefix", e.Key, l.encode)
-			x.b = append(x.b, "</CommonPrefixes>"...)
+			x.B = append(x.B, "<CommonPrefixes>"...)
+			x.Key("Prefix", e.Key, l.encode)
+			x.B = append(x.B, "</CommonPrefixes>"...)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"holdfast/api/sigv4"
+	"holdfast/internal/xmlio"
 	"holdfast/object"
 	"holdfast/proto/metapb"
 )
@@ -266,7 +267,7 @@ func TestMultipart(t *testing.T) {
 	sha := algorithms[4]
 	got := b.want(200, b.do("POST", "/docs/big%20one?uploads", "", "x-amz-checksum-algorithm", "SHA256", "x-amz-meta-a", "1"))
 	id := fmt.Sprintf("%032x", 1)
-	if want := xmlHead + `<InitiateMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Bucket>docs</Bucket><Key>big one</Key><UploadId>` + id +
+	if want := xmlio.Head + `<InitiateMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Bucket>docs</Bucket><Key>big one</Key><UploadId>` + id +
 		`</UploadId></InitiateMultipartUploadResult>`; got.body != want {
 		t.Errorf("got %s", got.body)
 	}

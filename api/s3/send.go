@@ -1,5 +1,7 @@
 package s3
 
+import "holdfast/internal/xmlio"
+
 // sendEmpty sends an answer without a body.
 func (c *call) sendEmpty(status int) {
 	if status != 204 {
@@ -12,15 +14,15 @@ var contentXML = []string{"application/xml"}
 
 // sendXML sends a finished document; HEAD gets its status alone. An error of the write means that
 // the client has gone, which ends the matter.
-func (c *call) sendXML(status int, x *xmlWriter) {
+func (c *call) sendXML(status int, x *xmlio.Writer) {
 	h := c.w.Header()
 	h["Content-Type"] = contentXML
-	h["Content-Length"] = []string{itoa(int64(len(x.b)))}
+	h["Content-Length"] = []string{itoa(int64(len(x.B)))}
 	if c.contentRange != "" {
 		h["Content-Range"] = []string{c.contentRange}
 	}
 	c.w.WriteHeader(status)
 	if c.r.Method != head {
-		_, _ = c.w.Write(x.b)
+		_, _ = c.w.Write(x.B)
 	}
 }

@@ -3,6 +3,7 @@ package s3
 import (
 	"net/http"
 
+	"holdfast/internal/xmlio"
 	"holdfast/object"
 	"holdfast/proto/metapb"
 )
@@ -31,13 +32,13 @@ func (c *call) createUpload() error {
 		h.set("x-amz-checksum-type", req.ChecksumType.String())
 	}
 	c.echoCustomer(&h)
-	x := newXML(smallXMLWriter)
-	defer x.free()
-	x.root("InitiateMultipartUploadResult")
-	x.elem("Bucket", c.bucket)
-	x.elem("Key", c.key)
-	x.elem("UploadId", up.UploadID)
-	x.close("InitiateMultipartUploadResult")
+	x := xmlio.New(smallXMLWriter)
+	defer x.Free()
+	x.Root("InitiateMultipartUploadResult")
+	x.Elem("Bucket", c.bucket)
+	x.Elem("Key", c.key)
+	x.Elem("UploadId", up.UploadID)
+	x.Close("InitiateMultipartUploadResult")
 	c.sendXML(http.StatusOK, x)
 	return nil
 }
@@ -159,17 +160,17 @@ func (c *call) uploadPartCopy() error {
 	h := newHeaders(c.w.Header())
 	c.echoSourceVersion(&h, &src)
 	c.echoCustomer(&h)
-	x := newXML(smallXMLWriter)
-	defer x.free()
-	x.root("CopyPartResult")
-	x.time("LastModified", res.Modified)
-	x.etag(res.ETag)
+	x := xmlio.New(smallXMLWriter)
+	defer x.Free()
+	x.Root("CopyPartResult")
+	x.Time("LastModified", res.Modified)
+	x.ETag(res.ETag)
 	if v := res.Checksum; v != nil {
 		if a := algorithmOf(v.Algorithm); a != nil {
-			x.elem(a.element, v.Value)
+			x.Elem(a.element, v.Value)
 		}
 	}
-	x.close("CopyPartResult")
+	x.Close("CopyPartResult")
 	c.sendXML(http.StatusOK, x)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"holdfast/internal/xmlio"
 	"holdfast/object"
 )
 
@@ -30,48 +31,48 @@ func (c *call) listParts() error {
 	if limit == 0 {
 		page.Parts, page.More = nil, false
 	}
-	x := newXML(min(smallXMLWriter+256*len(page.Parts), maxListWriter))
-	defer x.free()
-	x.root("ListPartsResult")
-	x.elem("Bucket", c.bucket)
-	x.elem("Key", c.key)
-	x.elem("UploadId", id)
+	x := xmlio.New(min(smallXMLWriter+256*len(page.Parts), maxListWriter))
+	defer x.Free()
+	x.Root("ListPartsResult")
+	x.Elem("Bucket", c.bucket)
+	x.Elem("Key", c.key)
+	x.Elem("UploadId", id)
 	c.owner(x, "Initiator")
 	c.owner(x, "Owner")
-	x.elem("StorageClass", storageClass(page.StorageClass))
-	x.number("PartNumberMarker", int64(after))
+	x.Elem("StorageClass", storageClass(page.StorageClass))
+	x.Number("PartNumberMarker", int64(after))
 	if n := len(page.Parts); n > 0 {
-		x.number("NextPartNumberMarker", int64(page.Parts[n-1].Number))
+		x.Number("NextPartNumberMarker", int64(page.Parts[n-1].Number))
 	}
-	x.number("MaxParts", int64(limit))
-	x.boolean("IsTruncated", page.More)
+	x.Number("MaxParts", int64(limit))
+	x.Boolean("IsTruncated", page.More)
 	writeUploadChecksum(x, &page.UploadInfo)
 	for i := range page.Parts {
 		writePart(x, &page.Parts[i])
 	}
-	x.close("ListPartsResult")
+	x.Close("ListPartsResult")
 	c.sendXML(http.StatusOK, x)
 	return nil
 }
 
-func writePart(x *xmlWriter, p *object.PartInfo) {
-	x.open("Part")
-	x.number("PartNumber", int64(p.Number))
-	x.time("LastModified", p.Modified)
-	x.etag(p.ETag)
-	x.number("Size", p.Size)
+func writePart(x *xmlio.Writer, p *object.PartInfo) {
+	x.Open("Part")
+	x.Number("PartNumber", int64(p.Number))
+	x.Time("LastModified", p.Modified)
+	x.ETag(p.ETag)
+	x.Number("Size", p.Size)
 	if v := p.Checksum; v != nil {
 		if a := algorithmOf(v.Algorithm); a != nil {
-			x.elem(a.element, v.Value)
+			x.Elem(a.element, v.Value)
 		}
 	}
-	x.close("Part")
+	x.Close("Part")
 }
 
-func writeUploadChecksum(x *xmlWriter, u *object.UploadInfo) {
+func writeUploadChecksum(x *xmlio.Writer, u *object.UploadInfo) {
 	if a := algorithmOf(u.ChecksumAlgorithm); a != nil {
-		x.elem("ChecksumAlgorithm", a.name)
-		x.elem("ChecksumType", u.ChecksumType.String())
+		x.Elem("ChecksumAlgorithm", a.name)
+		x.Elem("ChecksumType", u.ChecksumType.String())
 	}
 }
 
@@ -97,32 +98,32 @@ func (c *call) listUploads() error {
 	if err != nil {
 		return err
 	}
-	x := newXML(min(smallXMLWriter+400*len(page.Entries), maxListWriter))
-	defer x.free()
-	x.root("ListMultipartUploadsResult")
-	x.elem("Bucket", c.bucket)
-	x.key("KeyMarker", req.KeyAfter, encode)
-	x.elem("UploadIdMarker", req.UploadAfter)
+	x := xmlio.New(min(smallXMLWriter+400*len(page.Entries), maxListWriter))
+	defer x.Free()
+	x.Root("ListMultipartUploadsResult")
+	x.Elem("Bucket", c.bucket)
+	x.Key("KeyMarker", req.KeyAfter, encode)
+	x.Elem("UploadIdMarker", req.UploadAfter)
 	if n := len(page.Entries); page.More && n > 0 {
 		last := &page.Entries[n-1]
-		x.key("NextKeyMarker", last.Key, encode)
+		x.Key("NextKeyMarker", last.Key, encode)
 		if last.CommonPrefix {
-			x.elem("NextUploadIdMarker", "")
+			x.Elem("NextUploadIdMarker", "")
 		} else {
-			x.elem("NextUploadIdMarker", last.UploadID)
+			x.Elem("NextUploadIdMarker", last.UploadID)
 		}
 	}
-	x.key("Prefix", req.Prefix, encode)
+	x.Key("Prefix", req.Prefix, encode)
 	if req.Delimiter != "" {
-		x.key("Delimiter", req.Delimiter, encode)
+		x.Key("Delimiter", req.Delimiter, encode)
 	}
 	if encode {
-		x.elem("EncodingType", "url")
+		x.Elem("EncodingType", "url")
 	}
-	x.number("MaxUploads", int64(limit))
-	x.boolean("IsTruncated", page.More)
+	x.Number("MaxUploads", int64(limit))
+	x.Boolean("IsTruncated", page.More)
 	c.writeUploads(x, page.Entries, encode)
-	x.close("ListMultipartUploadsResult")
+	x.Close("ListMultipartUploadsResult")
 	c.sendXML(http.StatusOK, x)
 	return nil
 }
@@ -144,27 +145,27 @@ func (c *call) uploadsRequest() (req object.ListUploadsRequest, encode bool, lim
 	return req, encode, limit, err
 }
 
-func (c *call) writeUploads(x *xmlWriter, entries []object.UploadEntry, encode bool) {
+func (c *call) writeUploads(x *xmlio.Writer, entries []object.UploadEntry, encode bool) {
 	for i := range entries {
 		e := &entries[i]
 		if e.CommonPrefix {
 			continue
 		}
-		x.open("Upload")
-		x.key("Key", e.Key, encode)
-		x.elem("UploadId", e.UploadID)
+		x.Open("Upload")
+		x.Key("Key", e.Key, encode)
+		x.Elem("UploadId", e.UploadID)
 		c.owner(x, "Initiator")
 		c.owner(x, "Owner")
-		x.elem("StorageClass", storageClass(e.StorageClass))
-		x.time("Initiated", e.Initiated)
+		x.Elem("StorageClass", storageClass(e.StorageClass))
+		x.Time("Initiated", e.Initiated)
 		writeUploadChecksum(x, &e.UploadInfo)
-		x.close("Upload")
+		x.Close("Upload")
 	}
 	for i := range entries {
 		if entries[i].CommonPrefix {
-			x.open("CommonPrefixes")
-			x.key("Prefix", entries[i].Key, encode)
-			x.close("CommonPrefixes")
+			x.Open("CommonPrefixes")
+			x.Key("Prefix", entries[i].Key, encode)
+			x.Close("CommonPrefixes")
 		}
 	}
 }

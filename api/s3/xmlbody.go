@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"holdfast/internal/kind"
+	"holdfast/internal/xmlio"
 	"holdfast/object"
 )
 
@@ -21,7 +22,7 @@ const (
 
 // readXML reads a request's body of at most limit bytes and holds it against the claims about it.
 // An empty body is nil.
-func (c *call) readXML(root string, limit int64, about claims) (xmlDoc, error) {
+func (c *call) readXML(root string, limit int64, about claims) (xmlio.Doc, error) {
 	md5sum, err := c.contentMD5()
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func (c *call) readXML(root string, limit int64, about claims) (xmlDoc, error) {
 	if size == 0 {
 		return nil, nil
 	}
-	return parseXML(string(b), root)
+	return xmlio.Parse(string(b), root)
 }
 
 func verifyBody(b, md5sum []byte, claimed *object.Checksum) error {

@@ -106,6 +106,27 @@ const (
 	InvalidStorageClass  Kind = 308
 	PreflightForbidden   Kind = 309 // CORS is not enabled for the bucket
 	HeadersTooLarge      Kind = 310
+
+	// MalformedACL and those below come from the documents of a bucket's settings (bucket/...) and
+	// from buckets and objects that have none.
+	MalformedACL           Kind = 320
+	BadRequest             Kind = 321
+	InvalidRetentionPeriod Kind = 322
+	InvalidBucketState     Kind = 323 // object lock and versioning that contradict each other
+	UnresolvableGrant      Kind = 324 // a grant to an e-mail address that nobody has
+	NoCORS                 Kind = 325
+	NoTagSet               Kind = 326
+	NoLifecycle            Kind = 327
+	NoBucketLock           Kind = 328
+	NoObjectLock           Kind = 329
+	NoOwnershipControls    Kind = 330
+	NoPublicAccessBlock    Kind = 331
+	NoBucketEncryption     Kind = 332
+	NoReplication          Kind = 333
+	NoBucketPolicy         Kind = 334
+	IllegalVersioning      Kind = 335
+	UnexpectedContent      Kind = 336 // a body where headers say all
+	MissingSecurityHeader  Kind = 337 // neither a body nor headers
 )
 
 // Error carries a kind, a sentence for people, and what caused it. Neither may name a key.

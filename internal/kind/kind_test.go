@@ -30,7 +30,7 @@ func TestTheOutermostKindCounts(t *testing.T) {
 
 // TestNumbersNeverChange: they travel between nodes of different versions.
 func TestNumbersNeverChange(t *testing.T) {
-	for k, want := range map[Kind]int{Unknown: 0, SignatureNotImplemented: 148, SSECAlgorithm: 200, SSECMisspelledHeaders: 214, MalformedXML: 300, HeadersTooLarge: 310} {
+	for k, want := range map[Kind]int{Unknown: 0, SignatureNotImplemented: 148, SSECAlgorithm: 200, SSECMisspelledHeaders: 214, MalformedXML: 300, HeadersTooLarge: 310, MalformedACL: 320, MissingSecurityHeader: 337} {
 		if int(k) != want {
 			t.Errorf("kind %d was %d", k, want)
 		}

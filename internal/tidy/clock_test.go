@@ -8,7 +8,7 @@ import (
 
 // clockless are the packages that are given the time and never ask for it.
 func clockless() []string {
-	return []string{"meta/fsm", "cluster/placement", "seal", "erasure", "api/sigv4", "api/policy"}
+	return []string{"bucket", "meta/fsm", "cluster/placement", "seal", "erasure", "api/sigv4", "api/policy"}
 }
 
 func TestPurePackagesReadNoClock(t *testing.T) {

@@ -31,6 +31,7 @@ func layers() [][]string {
 		{"node/client", "node/server"},
 		{"node/drive", "node/wire"},
 		{"node"},
+		{"bucket"},
 		{"internal/rpc"},
 		{"proto", "internal/telemetry", "internal/listen", "internal/pki", "internal/secret", "internal/tidy"},
 		{"internal"},
@@ -94,6 +95,7 @@ func bans() []ban {
 	clockless := []string{"os", "net", "net/", "math/rand", "math/rand/v2"}
 	return []ban{
 		{in: []string{"meta/fsm"}, pkgs: append(clockless, "crypto/rand", "log/slog"), why: "fsm is pure: every replica must come to the same state"},
+		{in: []string{"bucket"}, pkgs: append(clockless, "crypto/rand", "log/slog", "net/http"), why: "a bucket's settings are pure: the time is passed in"},
 		{in: []string{"cluster/placement"}, pkgs: append(clockless, "crypto/rand", "log/slog"), why: "placement is a pure function"},
 		{in: []string{"seal"}, pkgs: append(clockless, "crypto/rand", "holdfast/proto/metapb", "holdfast/node"),
 			why: "seal sees no disk and no network; randomness is passed in"},

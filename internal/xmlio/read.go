@@ -1,34 +1,33 @@
-package s3
+package xmlio
 
 import (
 	"iter"
 	"strings"
 	"unicode/utf8"
-
-	"holdfast/internal/kind"
 )
 
-// xmlNode is an element: its local name, its characters if it has no element in it, and where the
+// Node is an element: its local name, its characters if it has no element in it, and where the
 // next one that does not lie in it begins.
-type xmlNode struct {
-	name, text string
+type Node struct {
+	Name, Text string
+	attrs      string // all attributes as they were spelled, with their quotes
 	end        int
 }
 
-// xmlDoc is a request's XML: elements in document order, the root first. S3's requests are small
+// Doc is a request's XML: elements in document order, the root first. S3's requests are small
 // trees of a few kinds of elements, so this does without reflection and reads 10,000 parts in a
 // few milliseconds.
-type xmlDoc []xmlNode
+type Doc []Node
 
 // Bounds of a document: more than any request of S3 needs.
 const (
-	maxXMLDepth    = 16
-	maxXMLElements = 200_000 // 10,000 parts with all their checksums are 80,001
+	maxDepth    = 16
+	maxElements = 200_000 // 10,000 parts with all their checksums are 80,001
 )
 
-// children are the elements in element i: their places, for their own children, and themselves.
-func (d xmlDoc) children(i int) iter.Seq2[int, *xmlNode] {
-	return func(yield func(int, *xmlNode) bool) {
+// Children are the elements in element i: their places, for their own children, and themselves.
+func (d Doc) Children(i int) iter.Seq2[int, *Node] {
+	return func(yield func(int, *Node) bool) {
 		for j := i + 1; j < d[i].end; j = d[j].end {
 			if !yield(j, &d[j]) {
 				return
@@ -37,33 +36,33 @@ func (d xmlDoc) children(i int) iter.Seq2[int, *xmlNode] {
 	}
 }
 
-// parseXML reads a document whose root has this name. It knows elements, attributes (dropped),
+// Parse reads a document whose root has this name. It knows elements, attributes (see Attr),
 // comments, processing instructions, CDATA, the predefined entities and character references. A
 // DTD is refused, so nothing can expand.
-func parseXML(s, root string) (xmlDoc, error) {
-	p := xmlParser{s: strings.TrimPrefix(s, "\uFEFF")}
-	if !utf8.ValidString(s) || !p.document() || p.doc[0].name != root {
-		return nil, plain(kind.MalformedXML)
+func Parse(s, root string) (Doc, error) {
+	p := parser{s: strings.TrimPrefix(s, "\uFEFF")}
+	if !utf8.ValidString(s) || !p.document() || p.doc[0].Name != root {
+		return nil, Malformed()
 	}
 	return p.doc, nil
 }
 
-type xmlParser struct {
+type parser struct {
 	s     string
 	at    int
-	doc   xmlDoc
-	open  []xmlOpen // the open elements, the innermost last
+	doc   Doc
+	open  []openTag // the open elements, the innermost last
 	chars []byte    // characters of the innermost element, once they are not one piece of s
 	piece string    // or that one piece
 }
 
-type xmlOpen struct {
+type openTag struct {
 	node int
 	name string // as it was spelled, with its prefix
 }
 
 // document reads one root element with its content and nothing but comments around it.
-func (p *xmlParser) document() bool {
+func (p *parser) document() bool {
 	for p.at < len(p.s) {
 		inside := len(p.open) > 0
 		if p.s[p.at] != '<' {
@@ -93,7 +92,7 @@ func (p *xmlParser) document() bool {
 }
 
 // past skips a construct from its opening to its closing mark.
-func (p *xmlParser) past(opening, closing string) bool {
+func (p *parser) past(opening, closing string) bool {
 	from := p.at + len(opening)
 	n := strings.Index(p.s[from:], closing)
 	if n < 0 {
@@ -103,7 +102,7 @@ func (p *xmlParser) past(opening, closing string) bool {
 	return true
 }
 
-func (p *xmlParser) cdata() bool {
+func (p *parser) cdata() bool {
 	from := p.at + len("<![CDATA[")
 	if !p.past("<![CDATA[", "]]>") {
 		return false
@@ -113,7 +112,7 @@ func (p *xmlParser) cdata() bool {
 }
 
 // characters reads up to the next tag. Outside of the root only white space may stand.
-func (p *xmlParser) characters(inside bool) bool {
+func (p *parser) characters(inside bool) bool {
 	n := strings.IndexByte(p.s[p.at:], '<')
 	if n < 0 {
 		n = len(p.s) - p.at
@@ -143,7 +142,7 @@ func (p *xmlParser) characters(inside bool) bool {
 
 // add appends characters as they are. XML 1.0 excludes most controls; they are taken all the same,
 // because keys may have them and boto3 sends them so when it deletes such a key.
-func (p *xmlParser) add(s string) {
+func (p *parser) add(s string) {
 	if len(p.chars) == 0 && p.piece == "" {
 		p.piece = s
 		return
@@ -152,7 +151,7 @@ func (p *xmlParser) add(s string) {
 	p.piece = ""
 }
 
-func (p *xmlParser) characterBuffer() []byte {
+func (p *parser) characterBuffer() []byte {
 	if p.piece != "" {
 		return append(p.chars[:0], p.piece...)
 	}
@@ -219,7 +218,7 @@ func digit(c rune) (rune, bool) {
 }
 
 // endTag closes the innermost element. Its characters count if there was no element in it.
-func (p *xmlParser) endTag() bool {
+func (p *parser) endTag() bool {
 	p.at += len("</")
 	name := p.name()
 	p.space()
@@ -231,29 +230,31 @@ func (p *xmlParser) endTag() bool {
 	return true
 }
 
-func (p *xmlParser) close() {
+func (p *parser) close() {
 	o := p.open[len(p.open)-1]
 	p.open = p.open[:len(p.open)-1]
 	n := &p.doc[o.node]
 	if n.end = len(p.doc); n.end == o.node+1 {
-		if n.text = p.piece; len(p.chars) > 0 {
-			n.text = string(p.chars)
+		if n.Text = p.piece; len(p.chars) > 0 {
+			n.Text = string(p.chars)
 		}
 	}
 	p.piece, p.chars = "", p.chars[:0]
 }
 
-func (p *xmlParser) startTag() bool {
+func (p *parser) startTag() bool {
 	p.at++
 	name := p.name()
-	if name == "" || len(p.open) == maxXMLDepth || len(p.doc) == maxXMLElements {
+	if name == "" || len(p.open) == maxDepth || len(p.doc) == maxElements {
 		return false
 	}
 	local := name[strings.IndexByte(name, ':')+1:]
-	p.open = append(p.open, xmlOpen{node: len(p.doc), name: name})
-	p.doc = append(p.doc, xmlNode{name: local})
+	p.open = append(p.open, openTag{node: len(p.doc), name: name})
+	p.doc = append(p.doc, Node{Name: local})
 	p.piece, p.chars = "", p.chars[:0]
+	from := p.at
 	for {
+		p.doc[len(p.doc)-1].attrs = p.s[from:p.at]
 		spaced := p.space()
 		switch {
 		case p.take('>'):
@@ -271,7 +272,7 @@ func (p *xmlParser) startTag() bool {
 }
 
 // attribute skips name="value".
-func (p *xmlParser) attribute() bool {
+func (p *parser) attribute() bool {
 	if p.name() == "" {
 		return false
 	}
@@ -293,7 +294,7 @@ func (p *xmlParser) attribute() bool {
 	return false
 }
 
-func (p *xmlParser) take(c byte) bool {
+func (p *parser) take(c byte) bool {
 	if p.at < len(p.s) && p.s[p.at] == c {
 		p.at++
 		return true
@@ -301,7 +302,7 @@ func (p *xmlParser) take(c byte) bool {
 	return false
 }
 
-func (p *xmlParser) space() bool {
+func (p *parser) space() bool {
 	from := p.at
 	for p.at < len(p.s) && strings.IndexByte(" \t\r\n", p.s[p.at]) >= 0 {
 		p.at++
@@ -310,7 +311,7 @@ func (p *xmlParser) space() bool {
 }
 
 // name reads a name; "" where none begins.
-func (p *xmlParser) name() string {
+func (p *parser) name() string {
 	from := p.at
 	for ; p.at < len(p.s); p.at++ {
 		c := p.s[p.at]

@@ -1,8 +1,9 @@
-package s3
+package xmlio
 
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -12,10 +13,10 @@ import (
 )
 
 // flat writes a document in one line: elements with their characters where they have no elements.
-func (d xmlDoc) flat(i int) string {
+func (d Doc) flat(i int) string {
 	var b strings.Builder
-	b.WriteString(d[i].name + "(" + d[i].text)
-	for j := range d.children(i) {
+	b.WriteString(d[i].Name + "(" + d[i].Text)
+	for j := range d.Children(i) {
 		b.WriteString(d.flat(j))
 	}
 	return b.String() + ")"
@@ -47,7 +48,7 @@ func TestXML(t *testing.T) {
 		{strings.Repeat("<a>", 17) + strings.Repeat("</a>", 17), ""},
 	} {
 		got := ""
-		doc, err := parseXML(row.in, "a")
+		doc, err := Parse(row.in, "a")
 		if err == nil {
 			got = doc.flat(0)
 		} else if !kind.Is(err, kind.MalformedXML) {
@@ -71,8 +72,8 @@ func TestAttack_A18_XMLCannotBeMadeToCostMuch(t *testing.T) {
 		"unclosed":        strings.Repeat("<a>", 2<<20/3),
 		"comments":        strings.Repeat("<!--", 2<<20/4),
 	} {
-		doc, _ := parseXML(s, "a")
-		if len(doc) > maxXMLElements {
+		doc, _ := Parse(s, "a")
+		if len(doc) > maxElements {
 			t.Errorf("%s: %d elements", name, len(doc))
 		}
 	}
@@ -138,7 +139,7 @@ func FuzzXML(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		doc, err := parseXML(s, "Delete")
+		doc, err := Parse(s, "Delete")
 		if err != nil {
 			return
 		}
@@ -151,29 +152,92 @@ func FuzzXML(f *testing.F) {
 		if want, ok := reference(s); ok && got != want {
 			t.Fatalf("%q is %q, and to encoding/xml %q", s, got, want)
 		}
-		_, _, _ = (&call{}).parseDelete(doc)
-		_, _ = parseParts(doc)
 	})
 }
 
 func TestXMLTextIsEscaped(t *testing.T) {
-	x := newXML(0)
-	defer x.free()
-	x.b = x.b[:0]
-	x.elem("a", "<&>\"'é\x00\t\n\r\x7f\ufffe\uffff\xff😀")
-	if got := string(x.b); got != "<a>&lt;&amp;&gt;&quot;'é&#x0;&#x9;&#xa;&#xd;&#x7f;&#xfffe;&#xffff;\ufffd😀</a>" {
+	x := New(0)
+	defer x.Free()
+	x.B = x.B[:0]
+	x.Elem("a", "<&>\"'é\x00\t\n\r\x7f\ufffe\uffff\xff😀")
+	if got := string(x.B); got != "<a>&lt;&amp;&gt;&quot;'é&#x0;&#x9;&#xa;&#xd;&#x7f;&#xfffe;&#xffff;\ufffd😀</a>" {
 		t.Errorf("got %s", got)
 	}
-	if got := string(appendURL(nil, "a b+c/é%~*'\x00")); got != "a%20b%2Bc/%C3%A9%25~*%27%00" {
+	if got := string(AppendURL(nil, "a b+c/é%~*'\x00")); got != "a%20b%2Bc/%C3%A9%25~*%27%00" {
 		t.Errorf("got %s", got)
 	}
 }
 
 func TestTimesAreWrittenAsTheLayoutSays(t *testing.T) {
-	for _, at := range []time.Time{testTime, {}, time.UnixMilli(1), time.UnixMilli(1_700_000_000_999), time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
+	for _, at := range []time.Time{time.Date(2026, 11, 22, 10, 30, 0, 123_000_000, time.UTC), {}, time.UnixMilli(1), time.UnixMilli(1_700_000_000_999), time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
 		time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2024, 2, 29, 1, 2, 3, 4_000_000, time.FixedZone("x", 3600))} {
-		if got, want := string(appendTime(nil, at.UTC())), at.UTC().Format(timeLayout); got != want {
+		if got, want := string(appendTime(nil, at.UTC())), at.UTC().Format(TimeLayout); got != want {
 			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestFieldsAreReadByTheirSchema(t *testing.T) {
+	for _, row := range []struct {
+		in string
+		ok bool
+	}{
+		{"<a><must>1</must></a>", true},
+		{"<a> <many>1</many><must>1</must><many>2</many><within><x/></within> </a>", true},
+		{"<a><must>1</must><within/></a>", true},
+		{"<a/>", false},
+		{"<a>text</a>", false},
+		{"<a><must>1</must><must>2</must></a>", false},
+		{"<a><must>1</must><other/></a>", false},
+		{"<a><must><x/></must></a>", false},
+		{"<a><must>1</must><maybe/><maybe/></a>", false},
+		{"<b><must>1</must></b>", false},
+	} {
+		e, err := Decode(row.in, "a", 1000)
+		if err == nil {
+			_, err = e.Fields("must", "maybe?", "many*", "within/?")
+		}
+		if (err == nil) != row.ok || err != nil && !kind.Is(err, kind.MalformedXML) {
+			t.Errorf("%s: %v", row.in, err)
+		}
+	}
+	if _, err := Decode("<a>"+strings.Repeat(" ", 1000)+"</a>", "a", 1000); !kind.Is(err, kind.MalformedXML) {
+		t.Errorf("a long document: %v", err)
+	}
+}
+
+func TestAttributesAreFound(t *testing.T) {
+	for in, want := range map[string]string{
+		`<a xsi:type="x"/>`: "x", `<a  b = 'c"d' x:type='y' />`: "y", `<a type="z">1</a>`: "z", `<a/>`: "", `<a b="type"/>`: "", `<a xmlns:type="no" />`: "",
+		`<a xmlns:type='no' i:type="yes"></a>`: "yes", `<a><b type="x"/></a>`: "", `<a b="1" />`: "",
+	} {
+		e, err := Decode(in, "a", 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := e.Attr("type"); got != want {
+			t.Errorf("%s: %q", in, got)
+		}
+	}
+}
+
+func TestNumbersAndTruthsAreStrict(t *testing.T) {
+	e, err := Decode("<a><n> 12 </n><bad>1x</bad><empty/><yes>true</yes><no>false</no><loud>TRUE</loud></a>", "a", 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := e.Fields("n", "bad", "empty", "yes", "no", "loud")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int64{"n": 12, "bad": -1, "empty": -1, "absent": 0} {
+		if got, err := f.Int(name); err == nil && got != want || (err != nil) != (want < 0) {
+			t.Errorf("%s is %d, %v", name, got, err)
+		}
+	}
+	for name, want := range map[string]string{"yes": "true", "no": "false", "loud": "", "n": "", "absent": "false"} {
+		if got, err := f.Bool(name); err == nil && fmt.Sprint(got) != want || (err != nil) != (want == "") {
+			t.Errorf("%s is %v, %v", name, got, err)
 		}
 	}
 }
