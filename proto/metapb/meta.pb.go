@@ -180,6 +180,55 @@ func (Checksum_Type) EnumDescriptor() ([]byte, []int) {
 	return file_meta_proto_rawDescGZIP(), []int{2, 1}
 }
 
+type Retention_Mode int32
+
+const (
+	Retention_NONE       Retention_Mode = 0
+	Retention_GOVERNANCE Retention_Mode = 1
+	Retention_COMPLIANCE Retention_Mode = 2
+)
+
+// Enum value maps for Retention_Mode.
+var (
+	Retention_Mode_name = map[int32]string{
+		0: "NONE",
+		1: "GOVERNANCE",
+		2: "COMPLIANCE",
+	}
+	Retention_Mode_value = map[string]int32{
+		"NONE":       0,
+		"GOVERNANCE": 1,
+		"COMPLIANCE": 2,
+	}
+)
+
+func (x Retention_Mode) Enum() *Retention_Mode {
+	p := new(Retention_Mode)
+	*p = x
+	return p
+}
+
+func (x Retention_Mode) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Retention_Mode) Descriptor() protoreflect.EnumDescriptor {
+	return file_meta_proto_enumTypes[3].Descriptor()
+}
+
+func (Retention_Mode) Type() protoreflect.EnumType {
+	return &file_meta_proto_enumTypes[3]
+}
+
+func (x Retention_Mode) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Retention_Mode.Descriptor instead.
+func (Retention_Mode) EnumDescriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{6, 0}
+}
+
 type Bucket_State int32
 
 const (
@@ -210,11 +259,11 @@ func (x Bucket_State) String() string {
 }
 
 func (Bucket_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_meta_proto_enumTypes[3].Descriptor()
+	return file_meta_proto_enumTypes[4].Descriptor()
 }
 
 func (Bucket_State) Type() protoreflect.EnumType {
-	return &file_meta_proto_enumTypes[3]
+	return &file_meta_proto_enumTypes[4]
 }
 
 func (x Bucket_State) Number() protoreflect.EnumNumber {
@@ -223,7 +272,7 @@ func (x Bucket_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Bucket_State.Descriptor instead.
 func (Bucket_State) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{30, 0}
+	return file_meta_proto_rawDescGZIP(), []int{36, 0}
 }
 
 // GONE: lost or replaced, records may name it; RETIRED: nothing does any more; DRAINING: to be emptied.
@@ -263,11 +312,11 @@ func (x Drive_State) String() string {
 }
 
 func (Drive_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_meta_proto_enumTypes[4].Descriptor()
+	return file_meta_proto_enumTypes[5].Descriptor()
 }
 
 func (Drive_State) Type() protoreflect.EnumType {
-	return &file_meta_proto_enumTypes[4]
+	return &file_meta_proto_enumTypes[5]
 }
 
 func (x Drive_State) Number() protoreflect.EnumNumber {
@@ -276,7 +325,7 @@ func (x Drive_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Drive_State.Descriptor instead.
 func (Drive_State) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{31, 0}
+	return file_meta_proto_rawDescGZIP(), []int{37, 0}
 }
 
 type Node_State int32
@@ -312,11 +361,11 @@ func (x Node_State) String() string {
 }
 
 func (Node_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_meta_proto_enumTypes[5].Descriptor()
+	return file_meta_proto_enumTypes[6].Descriptor()
 }
 
 func (Node_State) Type() protoreflect.EnumType {
-	return &file_meta_proto_enumTypes[5]
+	return &file_meta_proto_enumTypes[6]
 }
 
 func (x Node_State) Number() protoreflect.EnumNumber {
@@ -325,7 +374,7 @@ func (x Node_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Node_State.Descriptor instead.
 func (Node_State) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{32, 0}
+	return file_meta_proto_rawDescGZIP(), []int{38, 0}
 }
 
 // Scheme and geometry of a run of stripes. See package erasure for the arithmetic.
@@ -740,6 +789,11 @@ type Manifest struct {
 	Multipart     bool                   `protobuf:"varint,14,opt,name=multipart,proto3" json:"multipart,omitempty"`
 	Sequence      uint64                 `protobuf:"varint,15,opt,name=sequence,proto3" json:"sequence,omitempty"`                          // commit order within the group; set by apply
 	PartRecords   uint32                 `protobuf:"varint,16,opt,name=part_records,json=partRecords,proto3" json:"part_records,omitempty"` // stored only: further records, which hold the parts that did not fit
+	Retention     *Retention             `protobuf:"bytes,17,opt,name=retention,proto3" json:"retention,omitempty"`                         // object lock; absent or NONE: none
+	LegalHold     bool                   `protobuf:"varint,18,opt,name=legal_hold,json=legalHold,proto3" json:"legal_hold,omitempty"`
+	Owner         string                 `protobuf:"bytes,19,opt,name=owner,proto3" json:"owner,omitempty"`             // account ID of the writer; empty: the bucket's owner
+	Acl           []byte                 `protobuf:"bytes,20,opt,name=acl,proto3" json:"acl,omitempty"`                 // as package bucket/acl encodes it; empty: the owner has full control, nobody else any
+	Replication   string                 `protobuf:"bytes,21,opt,name=replication,proto3" json:"replication,omitempty"` // x-amz-replication-status, empty for none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -886,6 +940,94 @@ func (x *Manifest) GetPartRecords() uint32 {
 	return 0
 }
 
+func (x *Manifest) GetRetention() *Retention {
+	if x != nil {
+		return x.Retention
+	}
+	return nil
+}
+
+func (x *Manifest) GetLegalHold() bool {
+	if x != nil {
+		return x.LegalHold
+	}
+	return false
+}
+
+func (x *Manifest) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *Manifest) GetAcl() []byte {
+	if x != nil {
+		return x.Acl
+	}
+	return nil
+}
+
+func (x *Manifest) GetReplication() string {
+	if x != nil {
+		return x.Replication
+	}
+	return ""
+}
+
+// Retention protects a version until a time. Apply judges it by the command's clock.
+type Retention struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mode          Retention_Mode         `protobuf:"varint,1,opt,name=mode,proto3,enum=holdfast.meta.v1.Retention_Mode" json:"mode,omitempty"`
+	UntilMs       int64                  `protobuf:"varint,2,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"` // Unix milliseconds
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retention) Reset() {
+	*x = Retention{}
+	mi := &file_meta_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retention) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retention) ProtoMessage() {}
+
+func (x *Retention) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retention.ProtoReflect.Descriptor instead.
+func (*Retention) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Retention) GetMode() Retention_Mode {
+	if x != nil {
+		return x.Mode
+	}
+	return Retention_NONE
+}
+
+func (x *Retention) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
 // Condition is evaluated in apply against the current version of the key.
 type Condition struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -900,7 +1042,7 @@ type Condition struct {
 
 func (x *Condition) Reset() {
 	*x = Condition{}
-	mi := &file_meta_proto_msgTypes[6]
+	mi := &file_meta_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +1054,7 @@ func (x *Condition) String() string {
 func (*Condition) ProtoMessage() {}
 
 func (x *Condition) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[6]
+	mi := &file_meta_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1067,7 @@ func (x *Condition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condition.ProtoReflect.Descriptor instead.
 func (*Condition) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{6}
+	return file_meta_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Condition) GetIfMatch() string {
@@ -975,13 +1117,19 @@ type Upload struct {
 	Tags              string                 `protobuf:"bytes,8,opt,name=tags,proto3" json:"tags,omitempty"`
 	ChecksumAlgorithm Checksum_Algorithm     `protobuf:"varint,9,opt,name=checksum_algorithm,json=checksumAlgorithm,proto3,enum=holdfast.meta.v1.Checksum_Algorithm" json:"checksum_algorithm,omitempty"`
 	ChecksumType      Checksum_Type          `protobuf:"varint,10,opt,name=checksum_type,json=checksumType,proto3,enum=holdfast.meta.v1.Checksum_Type" json:"checksum_type,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Of the object to be, as in Manifest:
+	Retention     *Retention `protobuf:"bytes,11,opt,name=retention,proto3" json:"retention,omitempty"`
+	LegalHold     bool       `protobuf:"varint,12,opt,name=legal_hold,json=legalHold,proto3" json:"legal_hold,omitempty"`
+	Owner         string     `protobuf:"bytes,13,opt,name=owner,proto3" json:"owner,omitempty"`
+	Acl           []byte     `protobuf:"bytes,14,opt,name=acl,proto3" json:"acl,omitempty"`
+	Initiator     string     `protobuf:"bytes,15,opt,name=initiator,proto3" json:"initiator,omitempty"` // account ID of who began it; empty: the bucket's owner
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Upload) Reset() {
 	*x = Upload{}
-	mi := &file_meta_proto_msgTypes[7]
+	mi := &file_meta_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1141,7 @@ func (x *Upload) String() string {
 func (*Upload) ProtoMessage() {}
 
 func (x *Upload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[7]
+	mi := &file_meta_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1154,7 @@ func (x *Upload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upload.ProtoReflect.Descriptor instead.
 func (*Upload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{7}
+	return file_meta_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Upload) GetUploadId() []byte {
@@ -1079,6 +1227,41 @@ func (x *Upload) GetChecksumType() Checksum_Type {
 	return Checksum_UNSET
 }
 
+func (x *Upload) GetRetention() *Retention {
+	if x != nil {
+		return x.Retention
+	}
+	return nil
+}
+
+func (x *Upload) GetLegalHold() bool {
+	if x != nil {
+		return x.LegalHold
+	}
+	return false
+}
+
+func (x *Upload) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *Upload) GetAcl() []byte {
+	if x != nil {
+		return x.Acl
+	}
+	return nil
+}
+
+func (x *Upload) GetInitiator() string {
+	if x != nil {
+		return x.Initiator
+	}
+	return ""
+}
+
 type Command struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	RequestId []byte                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"` // 16 bytes, random; pairs a proposal with its answer
@@ -1099,6 +1282,7 @@ type Command struct {
 	//	*Command_CloseBucket
 	//	*Command_OpenBucket
 	//	*Command_QueueRepair
+	//	*Command_UpdateVersion
 	//	*Command_CreateBucket
 	//	*Command_MarkBucket
 	//	*Command_DeleteBucket
@@ -1106,6 +1290,8 @@ type Command struct {
 	//	*Command_InitCluster
 	//	*Command_PutNode
 	//	*Command_PutSettings
+	//	*Command_UpdateBucket
+	//	*Command_PutDocuments
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1113,7 +1299,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_meta_proto_msgTypes[8]
+	mi := &file_meta_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1311,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[8]
+	mi := &file_meta_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1324,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{8}
+	return file_meta_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Command) GetRequestId() []byte {
@@ -1284,6 +1470,15 @@ func (x *Command) GetQueueRepair() *QueueRepair {
 	return nil
 }
 
+func (x *Command) GetUpdateVersion() *UpdateVersion {
+	if x != nil {
+		if x, ok := x.Op.(*Command_UpdateVersion); ok {
+			return x.UpdateVersion
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetCreateBucket() *CreateBucket {
 	if x != nil {
 		if x, ok := x.Op.(*Command_CreateBucket); ok {
@@ -1347,6 +1542,24 @@ func (x *Command) GetPutSettings() *PutSettings {
 	return nil
 }
 
+func (x *Command) GetUpdateBucket() *UpdateBucket {
+	if x != nil {
+		if x, ok := x.Op.(*Command_UpdateBucket); ok {
+			return x.UpdateBucket
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetPutDocuments() *PutDocuments {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PutDocuments); ok {
+			return x.PutDocuments
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -1399,6 +1612,10 @@ type Command_QueueRepair struct {
 	QueueRepair *QueueRepair `protobuf:"bytes,21,opt,name=queue_repair,json=queueRepair,proto3,oneof"`
 }
 
+type Command_UpdateVersion struct {
+	UpdateVersion *UpdateVersion `protobuf:"bytes,22,opt,name=update_version,json=updateVersion,proto3,oneof"`
+}
+
 type Command_CreateBucket struct {
 	// system group only
 	CreateBucket *CreateBucket `protobuf:"bytes,40,opt,name=create_bucket,json=createBucket,proto3,oneof"`
@@ -1428,6 +1645,14 @@ type Command_PutSettings struct {
 	PutSettings *PutSettings `protobuf:"bytes,46,opt,name=put_settings,json=putSettings,proto3,oneof"`
 }
 
+type Command_UpdateBucket struct {
+	UpdateBucket *UpdateBucket `protobuf:"bytes,47,opt,name=update_bucket,json=updateBucket,proto3,oneof"`
+}
+
+type Command_PutDocuments struct {
+	PutDocuments *PutDocuments `protobuf:"bytes,48,opt,name=put_documents,json=putDocuments,proto3,oneof"`
+}
+
 func (*Command_PutVersion) isCommand_Op() {}
 
 func (*Command_DeleteVersion) isCommand_Op() {}
@@ -1452,6 +1677,8 @@ func (*Command_OpenBucket) isCommand_Op() {}
 
 func (*Command_QueueRepair) isCommand_Op() {}
 
+func (*Command_UpdateVersion) isCommand_Op() {}
+
 func (*Command_CreateBucket) isCommand_Op() {}
 
 func (*Command_MarkBucket) isCommand_Op() {}
@@ -1466,6 +1693,10 @@ func (*Command_PutNode) isCommand_Op() {}
 
 func (*Command_PutSettings) isCommand_Op() {}
 
+func (*Command_UpdateBucket) isCommand_Op() {}
+
+func (*Command_PutDocuments) isCommand_Op() {}
+
 type PutVersion struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Manifest      *Manifest              `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
@@ -1478,7 +1709,7 @@ type PutVersion struct {
 
 func (x *PutVersion) Reset() {
 	*x = PutVersion{}
-	mi := &file_meta_proto_msgTypes[9]
+	mi := &file_meta_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1490,7 +1721,7 @@ func (x *PutVersion) String() string {
 func (*PutVersion) ProtoMessage() {}
 
 func (x *PutVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[9]
+	mi := &file_meta_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1503,7 +1734,7 @@ func (x *PutVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutVersion.ProtoReflect.Descriptor instead.
 func (*PutVersion) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{9}
+	return file_meta_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PutVersion) GetManifest() *Manifest {
@@ -1535,19 +1766,21 @@ func (x *PutVersion) GetShareFrom() []byte {
 }
 
 type DeleteVersion struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	VersionId     []byte                 `protobuf:"bytes,1,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`        // empty: the current version (or, versioned, write a marker)
-	NullVersion   bool                   `protobuf:"varint,2,opt,name=null_version,json=nullVersion,proto3" json:"null_version,omitempty"` // address the null version
-	Condition     *Condition             `protobuf:"bytes,3,opt,name=condition,proto3" json:"condition,omitempty"`
-	Versioning    Versioning             `protobuf:"varint,4,opt,name=versioning,proto3,enum=holdfast.meta.v1.Versioning" json:"versioning,omitempty"`
-	MarkerId      []byte                 `protobuf:"bytes,5,opt,name=marker_id,json=markerId,proto3" json:"marker_id,omitempty"` // version ID for a delete marker, if one is made
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	VersionId        []byte                 `protobuf:"bytes,1,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`        // empty: the current version (or, versioned, write a marker)
+	NullVersion      bool                   `protobuf:"varint,2,opt,name=null_version,json=nullVersion,proto3" json:"null_version,omitempty"` // address the null version
+	Condition        *Condition             `protobuf:"bytes,3,opt,name=condition,proto3" json:"condition,omitempty"`
+	Versioning       Versioning             `protobuf:"varint,4,opt,name=versioning,proto3,enum=holdfast.meta.v1.Versioning" json:"versioning,omitempty"`
+	MarkerId         []byte                 `protobuf:"bytes,5,opt,name=marker_id,json=markerId,proto3" json:"marker_id,omitempty"`                          // version ID for a delete marker, if one is made
+	BypassGovernance bool                   `protobuf:"varint,6,opt,name=bypass_governance,json=bypassGovernance,proto3" json:"bypass_governance,omitempty"` // the caller may delete what is under governance, and says that it wants to
+	Owner            string                 `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`                                                // of a delete marker, as in Manifest
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *DeleteVersion) Reset() {
 	*x = DeleteVersion{}
-	mi := &file_meta_proto_msgTypes[10]
+	mi := &file_meta_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1792,7 @@ func (x *DeleteVersion) String() string {
 func (*DeleteVersion) ProtoMessage() {}
 
 func (x *DeleteVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[10]
+	mi := &file_meta_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1805,7 @@ func (x *DeleteVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVersion.ProtoReflect.Descriptor instead.
 func (*DeleteVersion) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{10}
+	return file_meta_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeleteVersion) GetVersionId() []byte {
@@ -1610,6 +1843,122 @@ func (x *DeleteVersion) GetMarkerId() []byte {
 	return nil
 }
 
+func (x *DeleteVersion) GetBypassGovernance() bool {
+	if x != nil {
+		return x.BypassGovernance
+	}
+	return false
+}
+
+func (x *DeleteVersion) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+// UpdateVersion changes what of a version may change without a new one. Each field that is set is replaced.
+// A delete marker is refused with MethodNotAllowed. What a lock forbids is refused with AccessDenied.
+type UpdateVersion struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	VersionId        []byte                 `protobuf:"bytes,1,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"` // neither this nor null_version: the current version
+	NullVersion      bool                   `protobuf:"varint,2,opt,name=null_version,json=nullVersion,proto3" json:"null_version,omitempty"`
+	Tags             *string                `protobuf:"bytes,3,opt,name=tags,proto3,oneof" json:"tags,omitempty"`
+	Retention        *Retention             `protobuf:"bytes,4,opt,name=retention,proto3" json:"retention,omitempty"` // shorter or weaker than it is: only governance, with the bypass; mode NONE removes it
+	BypassGovernance bool                   `protobuf:"varint,5,opt,name=bypass_governance,json=bypassGovernance,proto3" json:"bypass_governance,omitempty"`
+	LegalHold        *bool                  `protobuf:"varint,6,opt,name=legal_hold,json=legalHold,proto3,oneof" json:"legal_hold,omitempty"`
+	Acl              []byte                 `protobuf:"bytes,7,opt,name=acl,proto3,oneof" json:"acl,omitempty"`
+	Replication      *string                `protobuf:"bytes,8,opt,name=replication,proto3,oneof" json:"replication,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *UpdateVersion) Reset() {
+	*x = UpdateVersion{}
+	mi := &file_meta_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateVersion) ProtoMessage() {}
+
+func (x *UpdateVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateVersion.ProtoReflect.Descriptor instead.
+func (*UpdateVersion) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *UpdateVersion) GetVersionId() []byte {
+	if x != nil {
+		return x.VersionId
+	}
+	return nil
+}
+
+func (x *UpdateVersion) GetNullVersion() bool {
+	if x != nil {
+		return x.NullVersion
+	}
+	return false
+}
+
+func (x *UpdateVersion) GetTags() string {
+	if x != nil && x.Tags != nil {
+		return *x.Tags
+	}
+	return ""
+}
+
+func (x *UpdateVersion) GetRetention() *Retention {
+	if x != nil {
+		return x.Retention
+	}
+	return nil
+}
+
+func (x *UpdateVersion) GetBypassGovernance() bool {
+	if x != nil {
+		return x.BypassGovernance
+	}
+	return false
+}
+
+func (x *UpdateVersion) GetLegalHold() bool {
+	if x != nil && x.LegalHold != nil {
+		return *x.LegalHold
+	}
+	return false
+}
+
+func (x *UpdateVersion) GetAcl() []byte {
+	if x != nil {
+		return x.Acl
+	}
+	return nil
+}
+
+func (x *UpdateVersion) GetReplication() string {
+	if x != nil && x.Replication != nil {
+		return *x.Replication
+	}
+	return ""
+}
+
 type CreateUpload struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Upload        *Upload                `protobuf:"bytes,1,opt,name=upload,proto3" json:"upload,omitempty"`
@@ -1619,7 +1968,7 @@ type CreateUpload struct {
 
 func (x *CreateUpload) Reset() {
 	*x = CreateUpload{}
-	mi := &file_meta_proto_msgTypes[11]
+	mi := &file_meta_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1631,7 +1980,7 @@ func (x *CreateUpload) String() string {
 func (*CreateUpload) ProtoMessage() {}
 
 func (x *CreateUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[11]
+	mi := &file_meta_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1644,7 +1993,7 @@ func (x *CreateUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateUpload.ProtoReflect.Descriptor instead.
 func (*CreateUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{11}
+	return file_meta_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CreateUpload) GetUpload() *Upload {
@@ -1664,7 +2013,7 @@ type PutPart struct {
 
 func (x *PutPart) Reset() {
 	*x = PutPart{}
-	mi := &file_meta_proto_msgTypes[12]
+	mi := &file_meta_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1676,7 +2025,7 @@ func (x *PutPart) String() string {
 func (*PutPart) ProtoMessage() {}
 
 func (x *PutPart) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[12]
+	mi := &file_meta_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1689,7 +2038,7 @@ func (x *PutPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPart.ProtoReflect.Descriptor instead.
 func (*PutPart) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{12}
+	return file_meta_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PutPart) GetUploadId() []byte {
@@ -1723,7 +2072,7 @@ type CompleteUpload struct {
 
 func (x *CompleteUpload) Reset() {
 	*x = CompleteUpload{}
-	mi := &file_meta_proto_msgTypes[13]
+	mi := &file_meta_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1735,7 +2084,7 @@ func (x *CompleteUpload) String() string {
 func (*CompleteUpload) ProtoMessage() {}
 
 func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[13]
+	mi := &file_meta_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1748,7 +2097,7 @@ func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteUpload.ProtoReflect.Descriptor instead.
 func (*CompleteUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{13}
+	return file_meta_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CompleteUpload) GetUploadId() []byte {
@@ -1826,7 +2175,7 @@ type CompletePart struct {
 
 func (x *CompletePart) Reset() {
 	*x = CompletePart{}
-	mi := &file_meta_proto_msgTypes[14]
+	mi := &file_meta_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1838,7 +2187,7 @@ func (x *CompletePart) String() string {
 func (*CompletePart) ProtoMessage() {}
 
 func (x *CompletePart) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[14]
+	mi := &file_meta_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1851,7 +2200,7 @@ func (x *CompletePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompletePart.ProtoReflect.Descriptor instead.
 func (*CompletePart) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{14}
+	return file_meta_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CompletePart) GetNumber() uint32 {
@@ -1891,7 +2240,7 @@ type AbortUpload struct {
 
 func (x *AbortUpload) Reset() {
 	*x = AbortUpload{}
-	mi := &file_meta_proto_msgTypes[15]
+	mi := &file_meta_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1903,7 +2252,7 @@ func (x *AbortUpload) String() string {
 func (*AbortUpload) ProtoMessage() {}
 
 func (x *AbortUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[15]
+	mi := &file_meta_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1916,7 +2265,7 @@ func (x *AbortUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortUpload.ProtoReflect.Descriptor instead.
 func (*AbortUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{15}
+	return file_meta_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AbortUpload) GetUploadId() []byte {
@@ -1937,7 +2286,7 @@ type SwapDrives struct {
 
 func (x *SwapDrives) Reset() {
 	*x = SwapDrives{}
-	mi := &file_meta_proto_msgTypes[16]
+	mi := &file_meta_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1949,7 +2298,7 @@ func (x *SwapDrives) String() string {
 func (*SwapDrives) ProtoMessage() {}
 
 func (x *SwapDrives) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[16]
+	mi := &file_meta_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1962,7 +2311,7 @@ func (x *SwapDrives) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwapDrives.ProtoReflect.Descriptor instead.
 func (*SwapDrives) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{16}
+	return file_meta_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SwapDrives) GetDataId() []byte {
@@ -1990,7 +2339,7 @@ type Swap struct {
 
 func (x *Swap) Reset() {
 	*x = Swap{}
-	mi := &file_meta_proto_msgTypes[17]
+	mi := &file_meta_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2002,7 +2351,7 @@ func (x *Swap) String() string {
 func (*Swap) ProtoMessage() {}
 
 func (x *Swap) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[17]
+	mi := &file_meta_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2015,7 +2364,7 @@ func (x *Swap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Swap.ProtoReflect.Descriptor instead.
 func (*Swap) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{17}
+	return file_meta_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Swap) GetIndex() uint32 {
@@ -2048,7 +2397,7 @@ type AckGarbage struct {
 
 func (x *AckGarbage) Reset() {
 	*x = AckGarbage{}
-	mi := &file_meta_proto_msgTypes[18]
+	mi := &file_meta_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2060,7 +2409,7 @@ func (x *AckGarbage) String() string {
 func (*AckGarbage) ProtoMessage() {}
 
 func (x *AckGarbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[18]
+	mi := &file_meta_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2073,7 +2422,7 @@ func (x *AckGarbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckGarbage.ProtoReflect.Descriptor instead.
 func (*AckGarbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{18}
+	return file_meta_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AckGarbage) GetDataIds() [][]byte {
@@ -2092,7 +2441,7 @@ type AckRepair struct {
 
 func (x *AckRepair) Reset() {
 	*x = AckRepair{}
-	mi := &file_meta_proto_msgTypes[19]
+	mi := &file_meta_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2104,7 +2453,7 @@ func (x *AckRepair) String() string {
 func (*AckRepair) ProtoMessage() {}
 
 func (x *AckRepair) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[19]
+	mi := &file_meta_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2117,7 +2466,7 @@ func (x *AckRepair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckRepair.ProtoReflect.Descriptor instead.
 func (*AckRepair) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{19}
+	return file_meta_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AckRepair) GetDataIds() [][]byte {
@@ -2136,7 +2485,7 @@ type QueueRepair struct {
 
 func (x *QueueRepair) Reset() {
 	*x = QueueRepair{}
-	mi := &file_meta_proto_msgTypes[20]
+	mi := &file_meta_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2148,7 +2497,7 @@ func (x *QueueRepair) String() string {
 func (*QueueRepair) ProtoMessage() {}
 
 func (x *QueueRepair) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[20]
+	mi := &file_meta_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2161,7 +2510,7 @@ func (x *QueueRepair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueRepair.ProtoReflect.Descriptor instead.
 func (*QueueRepair) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{20}
+	return file_meta_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *QueueRepair) GetDataIds() [][]byte {
@@ -2182,7 +2531,7 @@ type CloseBucket struct {
 
 func (x *CloseBucket) Reset() {
 	*x = CloseBucket{}
-	mi := &file_meta_proto_msgTypes[21]
+	mi := &file_meta_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2194,7 +2543,7 @@ func (x *CloseBucket) String() string {
 func (*CloseBucket) ProtoMessage() {}
 
 func (x *CloseBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[21]
+	mi := &file_meta_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2207,7 +2556,7 @@ func (x *CloseBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseBucket.ProtoReflect.Descriptor instead.
 func (*CloseBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{21}
+	return file_meta_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CloseBucket) GetKeepUploads() bool {
@@ -2225,7 +2574,7 @@ type OpenBucket struct {
 
 func (x *OpenBucket) Reset() {
 	*x = OpenBucket{}
-	mi := &file_meta_proto_msgTypes[22]
+	mi := &file_meta_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2237,7 +2586,7 @@ func (x *OpenBucket) String() string {
 func (*OpenBucket) ProtoMessage() {}
 
 func (x *OpenBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[22]
+	mi := &file_meta_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2250,7 +2599,7 @@ func (x *OpenBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenBucket.ProtoReflect.Descriptor instead.
 func (*OpenBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{22}
+	return file_meta_proto_rawDescGZIP(), []int{24}
 }
 
 type CreateBucket struct {
@@ -2263,7 +2612,7 @@ type CreateBucket struct {
 
 func (x *CreateBucket) Reset() {
 	*x = CreateBucket{}
-	mi := &file_meta_proto_msgTypes[23]
+	mi := &file_meta_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2275,7 +2624,7 @@ func (x *CreateBucket) String() string {
 func (*CreateBucket) ProtoMessage() {}
 
 func (x *CreateBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[23]
+	mi := &file_meta_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2288,7 +2637,7 @@ func (x *CreateBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBucket.ProtoReflect.Descriptor instead.
 func (*CreateBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{23}
+	return file_meta_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CreateBucket) GetBucket() *Bucket {
@@ -2315,7 +2664,7 @@ type MarkBucket struct {
 
 func (x *MarkBucket) Reset() {
 	*x = MarkBucket{}
-	mi := &file_meta_proto_msgTypes[24]
+	mi := &file_meta_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2327,7 +2676,7 @@ func (x *MarkBucket) String() string {
 func (*MarkBucket) ProtoMessage() {}
 
 func (x *MarkBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[24]
+	mi := &file_meta_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2340,7 +2689,7 @@ func (x *MarkBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkBucket.ProtoReflect.Descriptor instead.
 func (*MarkBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{24}
+	return file_meta_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *MarkBucket) GetName() string {
@@ -2367,7 +2716,7 @@ type DeleteBucket struct {
 
 func (x *DeleteBucket) Reset() {
 	*x = DeleteBucket{}
-	mi := &file_meta_proto_msgTypes[25]
+	mi := &file_meta_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2379,7 +2728,7 @@ func (x *DeleteBucket) String() string {
 func (*DeleteBucket) ProtoMessage() {}
 
 func (x *DeleteBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[25]
+	mi := &file_meta_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2392,7 +2741,7 @@ func (x *DeleteBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteBucket.ProtoReflect.Descriptor instead.
 func (*DeleteBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{25}
+	return file_meta_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DeleteBucket) GetName() string {
@@ -2423,7 +2772,7 @@ type PutDrive struct {
 
 func (x *PutDrive) Reset() {
 	*x = PutDrive{}
-	mi := &file_meta_proto_msgTypes[26]
+	mi := &file_meta_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2435,7 +2784,7 @@ func (x *PutDrive) String() string {
 func (*PutDrive) ProtoMessage() {}
 
 func (x *PutDrive) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[26]
+	mi := &file_meta_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2448,7 +2797,7 @@ func (x *PutDrive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDrive.ProtoReflect.Descriptor instead.
 func (*PutDrive) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{26}
+	return file_meta_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PutDrive) GetDrive() *Drive {
@@ -2491,7 +2840,7 @@ type PutNode struct {
 
 func (x *PutNode) Reset() {
 	*x = PutNode{}
-	mi := &file_meta_proto_msgTypes[27]
+	mi := &file_meta_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2503,7 +2852,7 @@ func (x *PutNode) String() string {
 func (*PutNode) ProtoMessage() {}
 
 func (x *PutNode) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[27]
+	mi := &file_meta_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2516,7 +2865,7 @@ func (x *PutNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutNode.ProtoReflect.Descriptor instead.
 func (*PutNode) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{27}
+	return file_meta_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PutNode) GetNode() *Node {
@@ -2557,7 +2906,7 @@ type PutSettings struct {
 
 func (x *PutSettings) Reset() {
 	*x = PutSettings{}
-	mi := &file_meta_proto_msgTypes[28]
+	mi := &file_meta_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2569,7 +2918,7 @@ func (x *PutSettings) String() string {
 func (*PutSettings) ProtoMessage() {}
 
 func (x *PutSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[28]
+	mi := &file_meta_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2582,7 +2931,7 @@ func (x *PutSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutSettings.ProtoReflect.Descriptor instead.
 func (*PutSettings) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{28}
+	return file_meta_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PutSettings) GetSettings() *Settings {
@@ -2608,7 +2957,7 @@ type InitCluster struct {
 
 func (x *InitCluster) Reset() {
 	*x = InitCluster{}
-	mi := &file_meta_proto_msgTypes[29]
+	mi := &file_meta_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2620,7 +2969,7 @@ func (x *InitCluster) String() string {
 func (*InitCluster) ProtoMessage() {}
 
 func (x *InitCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[29]
+	mi := &file_meta_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2633,7 +2982,7 @@ func (x *InitCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InitCluster.ProtoReflect.Descriptor instead.
 func (*InitCluster) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{29}
+	return file_meta_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *InitCluster) GetCluster() *Cluster {
@@ -2641,6 +2990,291 @@ func (x *InitCluster) GetCluster() *Cluster {
 		return x.Cluster
 	}
 	return nil
+}
+
+// UpdateBucket changes a bucket's settings: each document that is named is replaced, or deleted if its value is
+// empty; each other field that is set is replaced. Versioning never goes back to UNVERSIONED, and neither that nor
+// SUSPENDED is possible with object lock: InvalidBucketState.
+type UpdateBucket struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Id            []byte                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"` // the incarnation; another one is NoSuchBucket
+	Documents     map[string][]byte      `protobuf:"bytes,3,rep,name=documents,proto3" json:"documents,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Versioning    *Versioning            `protobuf:"varint,4,opt,name=versioning,proto3,enum=holdfast.meta.v1.Versioning,oneof" json:"versioning,omitempty"`
+	ObjectLock    *bool                  `protobuf:"varint,5,opt,name=object_lock,json=objectLock,proto3,oneof" json:"object_lock,omitempty"` // true only: it is never switched off
+	IfRevision    uint64                 `protobuf:"varint,6,opt,name=if_revision,json=ifRevision,proto3" json:"if_revision,omitempty"`       // another one is a Conflict. 0: whatever it is
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateBucket) Reset() {
+	*x = UpdateBucket{}
+	mi := &file_meta_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateBucket) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateBucket) ProtoMessage() {}
+
+func (x *UpdateBucket) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateBucket.ProtoReflect.Descriptor instead.
+func (*UpdateBucket) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *UpdateBucket) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UpdateBucket) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *UpdateBucket) GetDocuments() map[string][]byte {
+	if x != nil {
+		return x.Documents
+	}
+	return nil
+}
+
+func (x *UpdateBucket) GetVersioning() Versioning {
+	if x != nil && x.Versioning != nil {
+		return *x.Versioning
+	}
+	return Versioning_UNVERSIONED
+}
+
+func (x *UpdateBucket) GetObjectLock() bool {
+	if x != nil && x.ObjectLock != nil {
+		return *x.ObjectLock
+	}
+	return false
+}
+
+func (x *UpdateBucket) GetIfRevision() uint64 {
+	if x != nil {
+		return x.IfRevision
+	}
+	return 0
+}
+
+// PutDocuments writes or deletes documents of the system group, all or none.
+type PutDocuments struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Changes       []*DocumentChange      `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutDocuments) Reset() {
+	*x = PutDocuments{}
+	mi := &file_meta_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutDocuments) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutDocuments) ProtoMessage() {}
+
+func (x *PutDocuments) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutDocuments.ProtoReflect.Descriptor instead.
+func (*PutDocuments) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *PutDocuments) GetChanges() []*DocumentChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+type DocumentChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Collection    string                 `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"` // for instance "users"
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Value         []byte                 `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`                              // empty: delete
+	IfRevision    uint64                 `protobuf:"varint,4,opt,name=if_revision,json=ifRevision,proto3" json:"if_revision,omitempty"` // the document has this revision; another one is a Conflict
+	IfAbsent      bool                   `protobuf:"varint,5,opt,name=if_absent,json=ifAbsent,proto3" json:"if_absent,omitempty"`       // there is none; else Exists
+	IfPresent     bool                   `protobuf:"varint,6,opt,name=if_present,json=ifPresent,proto3" json:"if_present,omitempty"`    // there is one; else NotFound
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DocumentChange) Reset() {
+	*x = DocumentChange{}
+	mi := &file_meta_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DocumentChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DocumentChange) ProtoMessage() {}
+
+func (x *DocumentChange) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DocumentChange.ProtoReflect.Descriptor instead.
+func (*DocumentChange) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *DocumentChange) GetCollection() string {
+	if x != nil {
+		return x.Collection
+	}
+	return ""
+}
+
+func (x *DocumentChange) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DocumentChange) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *DocumentChange) GetIfRevision() uint64 {
+	if x != nil {
+		return x.IfRevision
+	}
+	return 0
+}
+
+func (x *DocumentChange) GetIfAbsent() bool {
+	if x != nil {
+		return x.IfAbsent
+	}
+	return false
+}
+
+func (x *DocumentChange) GetIfPresent() bool {
+	if x != nil {
+		return x.IfPresent
+	}
+	return false
+}
+
+// Document is a record of whoever keeps a collection: users, keys, policies, groups, master keys. The group knows no more of it.
+type Document struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Collection    string                 `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Value         []byte                 `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	Revision      uint64                 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"` // index of the command that wrote it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Document) Reset() {
+	*x = Document{}
+	mi := &file_meta_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Document) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Document) ProtoMessage() {}
+
+func (x *Document) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Document.ProtoReflect.Descriptor instead.
+func (*Document) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Document) GetCollection() string {
+	if x != nil {
+		return x.Collection
+	}
+	return ""
+}
+
+func (x *Document) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Document) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *Document) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
 }
 
 type Bucket struct {
@@ -2652,13 +3286,16 @@ type Bucket struct {
 	State         Bucket_State           `protobuf:"varint,5,opt,name=state,proto3,enum=holdfast.meta.v1.Bucket_State" json:"state,omitempty"`
 	Versioning    Versioning             `protobuf:"varint,6,opt,name=versioning,proto3,enum=holdfast.meta.v1.Versioning" json:"versioning,omitempty"`
 	Region        string                 `protobuf:"bytes,7,opt,name=region,proto3" json:"region,omitempty"`
+	Documents     map[string][]byte      `protobuf:"bytes,8,rep,name=documents,proto3" json:"documents,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by name: cors, lifecycle, policy, …, each as its package in bucket/ prints it
+	Revision      uint64                 `protobuf:"varint,9,opt,name=revision,proto3" json:"revision,omitempty"`                                                                            // index of the last command that changed the record
+	ObjectLock    bool                   `protobuf:"varint,10,opt,name=object_lock,json=objectLock,proto3" json:"object_lock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Bucket) Reset() {
 	*x = Bucket{}
-	mi := &file_meta_proto_msgTypes[30]
+	mi := &file_meta_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2670,7 +3307,7 @@ func (x *Bucket) String() string {
 func (*Bucket) ProtoMessage() {}
 
 func (x *Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[30]
+	mi := &file_meta_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2683,7 +3320,7 @@ func (x *Bucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bucket.ProtoReflect.Descriptor instead.
 func (*Bucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{30}
+	return file_meta_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Bucket) GetName() string {
@@ -2735,6 +3372,27 @@ func (x *Bucket) GetRegion() string {
 	return ""
 }
 
+func (x *Bucket) GetDocuments() map[string][]byte {
+	if x != nil {
+		return x.Documents
+	}
+	return nil
+}
+
+func (x *Bucket) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Bucket) GetObjectLock() bool {
+	if x != nil {
+		return x.ObjectLock
+	}
+	return false
+}
+
 type Drive struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -2751,7 +3409,7 @@ type Drive struct {
 
 func (x *Drive) Reset() {
 	*x = Drive{}
-	mi := &file_meta_proto_msgTypes[31]
+	mi := &file_meta_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2763,7 +3421,7 @@ func (x *Drive) String() string {
 func (*Drive) ProtoMessage() {}
 
 func (x *Drive) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[31]
+	mi := &file_meta_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2776,7 +3434,7 @@ func (x *Drive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drive.ProtoReflect.Descriptor instead.
 func (*Drive) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{31}
+	return file_meta_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Drive) GetId() []byte {
@@ -2852,7 +3510,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_meta_proto_msgTypes[32]
+	mi := &file_meta_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2864,7 +3522,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[32]
+	mi := &file_meta_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2877,7 +3535,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{32}
+	return file_meta_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Node) GetId() []byte {
@@ -2955,7 +3613,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_meta_proto_msgTypes[33]
+	mi := &file_meta_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2967,7 +3625,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[33]
+	mi := &file_meta_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2980,7 +3638,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{33}
+	return file_meta_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Settings) GetRebalancePaused() bool {
@@ -3018,7 +3676,7 @@ type ClusterLayout struct {
 
 func (x *ClusterLayout) Reset() {
 	*x = ClusterLayout{}
-	mi := &file_meta_proto_msgTypes[34]
+	mi := &file_meta_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3030,7 +3688,7 @@ func (x *ClusterLayout) String() string {
 func (*ClusterLayout) ProtoMessage() {}
 
 func (x *ClusterLayout) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[34]
+	mi := &file_meta_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3043,7 +3701,7 @@ func (x *ClusterLayout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterLayout.ProtoReflect.Descriptor instead.
 func (*ClusterLayout) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{34}
+	return file_meta_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ClusterLayout) GetVersion() uint64 {
@@ -3094,7 +3752,7 @@ type Cluster struct {
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_meta_proto_msgTypes[35]
+	mi := &file_meta_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3106,7 +3764,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[35]
+	mi := &file_meta_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3119,7 +3777,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{35}
+	return file_meta_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Cluster) GetId() []byte {
@@ -3166,6 +3824,7 @@ type Result struct {
 	Bucket        *Bucket                `protobuf:"bytes,4,opt,name=bucket,proto3" json:"bucket,omitempty"`                                     // CreateBucket on Exists: the one that is there
 	DeleteMarker  bool                   `protobuf:"varint,5,opt,name=delete_marker,json=deleteMarker,proto3" json:"delete_marker,omitempty"`    // Delete: a marker was made (or removed, with a version ID)
 	Found         bool                   `protobuf:"varint,6,opt,name=found,proto3" json:"found,omitempty"`                                      // Delete: there was something to delete
+	Revision      uint64                 `protobuf:"varint,8,opt,name=revision,proto3" json:"revision,omitempty"`                                // PutDocuments: the revision of all that it wrote
 	LayoutVersion uint64                 `protobuf:"varint,7,opt,name=layout_version,json=layoutVersion,proto3" json:"layout_version,omitempty"` // PutNode, PutDrive, PutSettings: the layout that has it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3173,7 +3832,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_meta_proto_msgTypes[36]
+	mi := &file_meta_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3185,7 +3844,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[36]
+	mi := &file_meta_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3198,7 +3857,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{36}
+	return file_meta_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Result) GetKind() uint32 {
@@ -3243,6 +3902,13 @@ func (x *Result) GetFound() bool {
 	return false
 }
 
+func (x *Result) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 func (x *Result) GetLayoutVersion() uint64 {
 	if x != nil {
 		return x.LayoutVersion
@@ -3266,13 +3932,16 @@ type Current struct {
 	NullVersion       bool                   `protobuf:"varint,11,opt,name=null_version,json=nullVersion,proto3" json:"null_version,omitempty"`
 	Inlined           bool                   `protobuf:"varint,12,opt,name=inlined,proto3" json:"inlined,omitempty"` // no part has a data record, and all parts are in the manifest's record
 	Older             bool                   `protobuf:"varint,13,opt,name=older,proto3" json:"older,omitempty"`     // the key has other versions below this one
+	Locked            bool                   `protobuf:"varint,14,opt,name=locked,proto3" json:"locked,omitempty"`   // it has a retention or a legal hold, maybe one that has ended: the manifest tells
+	Owner             string                 `protobuf:"bytes,15,opt,name=owner,proto3" json:"owner,omitempty"`      // as in Manifest
+	Managed           bool                   `protobuf:"varint,16,opt,name=managed,proto3" json:"managed,omitempty"` // sealed under a key of a KMS (with sealed: SSE-S3 or SSE-KMS, not SSE-C)
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Current) Reset() {
 	*x = Current{}
-	mi := &file_meta_proto_msgTypes[37]
+	mi := &file_meta_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3284,7 +3953,7 @@ func (x *Current) String() string {
 func (*Current) ProtoMessage() {}
 
 func (x *Current) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[37]
+	mi := &file_meta_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3297,7 +3966,7 @@ func (x *Current) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Current.ProtoReflect.Descriptor instead.
 func (*Current) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{37}
+	return file_meta_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Current) GetVersionId() []byte {
@@ -3391,6 +4060,27 @@ func (x *Current) GetOlder() bool {
 	return false
 }
 
+func (x *Current) GetLocked() bool {
+	if x != nil {
+		return x.Locked
+	}
+	return false
+}
+
+func (x *Current) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *Current) GetManaged() bool {
+	if x != nil {
+		return x.Managed
+	}
+	return false
+}
+
 // Release: references to data that are still to be dropped, because one command could not drop
 // them all. Later commands work it off.
 type Release struct {
@@ -3404,7 +4094,7 @@ type Release struct {
 
 func (x *Release) Reset() {
 	*x = Release{}
-	mi := &file_meta_proto_msgTypes[38]
+	mi := &file_meta_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3416,7 +4106,7 @@ func (x *Release) String() string {
 func (*Release) ProtoMessage() {}
 
 func (x *Release) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[38]
+	mi := &file_meta_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3429,7 +4119,7 @@ func (x *Release) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Release.ProtoReflect.Descriptor instead.
 func (*Release) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{38}
+	return file_meta_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Release) GetDataIds() []byte {
@@ -3464,7 +4154,7 @@ type Garbage struct {
 
 func (x *Garbage) Reset() {
 	*x = Garbage{}
-	mi := &file_meta_proto_msgTypes[39]
+	mi := &file_meta_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3476,7 +4166,7 @@ func (x *Garbage) String() string {
 func (*Garbage) ProtoMessage() {}
 
 func (x *Garbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[39]
+	mi := &file_meta_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3489,7 +4179,7 @@ func (x *Garbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Garbage.ProtoReflect.Descriptor instead.
 func (*Garbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{39}
+	return file_meta_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Garbage) GetPlacement() *Placement {
@@ -3521,6 +4211,7 @@ type Query struct {
 	//	*Query_ScanData
 	//	*Query_ScanGarbage
 	//	*Query_ScanRepair
+	//	*Query_ListVersions
 	//	*Query_GetBucket_
 	//	*Query_ListBuckets
 	//	*Query_GetCluster
@@ -3528,6 +4219,7 @@ type Query struct {
 	//	*Query_ListNodes
 	//	*Query_GetSettings
 	//	*Query_GetLayout
+	//	*Query_ListDocuments
 	Op            isQuery_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3535,7 +4227,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_meta_proto_msgTypes[40]
+	mi := &file_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3547,7 +4239,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[40]
+	mi := &file_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3560,7 +4252,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{40}
+	return file_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Query) GetBucket() []byte {
@@ -3665,6 +4357,15 @@ func (x *Query) GetScanRepair() *ScanRepair {
 	return nil
 }
 
+func (x *Query) GetListVersions() *ListVersions {
+	if x != nil {
+		if x, ok := x.Op.(*Query_ListVersions); ok {
+			return x.ListVersions
+		}
+	}
+	return nil
+}
+
 func (x *Query) GetGetBucket_() *GetBucket {
 	if x != nil {
 		if x, ok := x.Op.(*Query_GetBucket_); ok {
@@ -3728,6 +4429,15 @@ func (x *Query) GetGetLayout() *GetLayout {
 	return nil
 }
 
+func (x *Query) GetListDocuments() *ListDocuments {
+	if x != nil {
+		if x, ok := x.Op.(*Query_ListDocuments); ok {
+			return x.ListDocuments
+		}
+	}
+	return nil
+}
+
 type isQuery_Op interface {
 	isQuery_Op()
 }
@@ -3768,6 +4478,10 @@ type Query_ScanRepair struct {
 	ScanRepair *ScanRepair `protobuf:"bytes,18,opt,name=scan_repair,json=scanRepair,proto3,oneof"`
 }
 
+type Query_ListVersions struct {
+	ListVersions *ListVersions `protobuf:"bytes,19,opt,name=list_versions,json=listVersions,proto3,oneof"`
+}
+
 type Query_GetBucket_ struct {
 	GetBucket_ *GetBucket `protobuf:"bytes,30,opt,name=get_bucket,json=getBucket,proto3,oneof"`
 }
@@ -3796,6 +4510,10 @@ type Query_GetLayout struct {
 	GetLayout *GetLayout `protobuf:"bytes,36,opt,name=get_layout,json=getLayout,proto3,oneof"`
 }
 
+type Query_ListDocuments struct {
+	ListDocuments *ListDocuments `protobuf:"bytes,37,opt,name=list_documents,json=listDocuments,proto3,oneof"`
+}
+
 func (*Query_GetVersion) isQuery_Op() {}
 
 func (*Query_ListObjects) isQuery_Op() {}
@@ -3814,6 +4532,8 @@ func (*Query_ScanGarbage) isQuery_Op() {}
 
 func (*Query_ScanRepair) isQuery_Op() {}
 
+func (*Query_ListVersions) isQuery_Op() {}
+
 func (*Query_GetBucket_) isQuery_Op() {}
 
 func (*Query_ListBuckets) isQuery_Op() {}
@@ -3827,6 +4547,8 @@ func (*Query_ListNodes) isQuery_Op() {}
 func (*Query_GetSettings) isQuery_Op() {}
 
 func (*Query_GetLayout) isQuery_Op() {}
+
+func (*Query_ListDocuments) isQuery_Op() {}
 
 // GetVersion with neither version set asks for the current one. A current delete marker answers with it.
 type GetVersion struct {
@@ -3842,7 +4564,7 @@ type GetVersion struct {
 
 func (x *GetVersion) Reset() {
 	*x = GetVersion{}
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3854,7 +4576,7 @@ func (x *GetVersion) String() string {
 func (*GetVersion) ProtoMessage() {}
 
 func (x *GetVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3867,7 +4589,7 @@ func (x *GetVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVersion.ProtoReflect.Descriptor instead.
 func (*GetVersion) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{41}
+	return file_meta_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *GetVersion) GetVersionId() []byte {
@@ -3918,7 +4640,7 @@ type ListObjects struct {
 
 func (x *ListObjects) Reset() {
 	*x = ListObjects{}
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3930,7 +4652,7 @@ func (x *ListObjects) String() string {
 func (*ListObjects) ProtoMessage() {}
 
 func (x *ListObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3943,7 +4665,7 @@ func (x *ListObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObjects.ProtoReflect.Descriptor instead.
 func (*ListObjects) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{42}
+	return file_meta_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListObjects) GetPrefix() string {
@@ -3982,6 +4704,99 @@ func (x *ListObjects) GetLimit() uint32 {
 }
 
 // keys > after; with after_prefix also skips every key that begins with `after` (a common prefix already listed)
+// ListVersions lists all versions and delete markers, by key, newest first.
+type ListVersions struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Prefix        string                 `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Delimiter     string                 `protobuf:"bytes,2,opt,name=delimiter,proto3" json:"delimiter,omitempty"`
+	KeyAfter      string                 `protobuf:"bytes,3,opt,name=key_after,json=keyAfter,proto3" json:"key_after,omitempty"`
+	SequenceAfter uint64                 `protobuf:"varint,4,opt,name=sequence_after,json=sequenceAfter,proto3" json:"sequence_after,omitempty"` // of key_after, only versions older than this one come; 0: none of it
+	AfterPrefix   bool                   `protobuf:"varint,5,opt,name=after_prefix,json=afterPrefix,proto3" json:"after_prefix,omitempty"`
+	Limit         uint32                 `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
+	Details       bool                   `protobuf:"varint,7,opt,name=details,proto3" json:"details,omitempty"` // entries with tags, retention and legal hold
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListVersions) Reset() {
+	*x = ListVersions{}
+	mi := &file_meta_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListVersions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListVersions) ProtoMessage() {}
+
+func (x *ListVersions) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListVersions.ProtoReflect.Descriptor instead.
+func (*ListVersions) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ListVersions) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *ListVersions) GetDelimiter() string {
+	if x != nil {
+		return x.Delimiter
+	}
+	return ""
+}
+
+func (x *ListVersions) GetKeyAfter() string {
+	if x != nil {
+		return x.KeyAfter
+	}
+	return ""
+}
+
+func (x *ListVersions) GetSequenceAfter() uint64 {
+	if x != nil {
+		return x.SequenceAfter
+	}
+	return 0
+}
+
+func (x *ListVersions) GetAfterPrefix() bool {
+	if x != nil {
+		return x.AfterPrefix
+	}
+	return false
+}
+
+func (x *ListVersions) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListVersions) GetDetails() bool {
+	if x != nil {
+		return x.Details
+	}
+	return false
+}
+
 type GetUpload struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	UploadId      []byte                 `protobuf:"bytes,1,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
@@ -3993,7 +4808,7 @@ type GetUpload struct {
 
 func (x *GetUpload) Reset() {
 	*x = GetUpload{}
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4005,7 +4820,7 @@ func (x *GetUpload) String() string {
 func (*GetUpload) ProtoMessage() {}
 
 func (x *GetUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4018,7 +4833,7 @@ func (x *GetUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpload.ProtoReflect.Descriptor instead.
 func (*GetUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{43}
+	return file_meta_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GetUpload) GetUploadId() []byte {
@@ -4053,7 +4868,7 @@ type ListParts struct {
 
 func (x *ListParts) Reset() {
 	*x = ListParts{}
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4065,7 +4880,7 @@ func (x *ListParts) String() string {
 func (*ListParts) ProtoMessage() {}
 
 func (x *ListParts) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4078,7 +4893,7 @@ func (x *ListParts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParts.ProtoReflect.Descriptor instead.
 func (*ListParts) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{44}
+	return file_meta_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListParts) GetUploadId() []byte {
@@ -4116,7 +4931,7 @@ type ListUploads struct {
 
 func (x *ListUploads) Reset() {
 	*x = ListUploads{}
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4128,7 +4943,7 @@ func (x *ListUploads) String() string {
 func (*ListUploads) ProtoMessage() {}
 
 func (x *ListUploads) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4141,7 +4956,7 @@ func (x *ListUploads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUploads.ProtoReflect.Descriptor instead.
 func (*ListUploads) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{45}
+	return file_meta_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListUploads) GetPrefix() string {
@@ -4195,7 +5010,7 @@ type GetData struct {
 
 func (x *GetData) Reset() {
 	*x = GetData{}
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4207,7 +5022,7 @@ func (x *GetData) String() string {
 func (*GetData) ProtoMessage() {}
 
 func (x *GetData) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4220,7 +5035,7 @@ func (x *GetData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetData.ProtoReflect.Descriptor instead.
 func (*GetData) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{46}
+	return file_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *GetData) GetDataIds() [][]byte {
@@ -4242,7 +5057,7 @@ type ScanData struct {
 
 func (x *ScanData) Reset() {
 	*x = ScanData{}
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4254,7 +5069,7 @@ func (x *ScanData) String() string {
 func (*ScanData) ProtoMessage() {}
 
 func (x *ScanData) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4267,7 +5082,7 @@ func (x *ScanData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanData.ProtoReflect.Descriptor instead.
 func (*ScanData) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{47}
+	return file_meta_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ScanData) GetAfter() []byte {
@@ -4308,7 +5123,7 @@ type ScanGarbage struct {
 
 func (x *ScanGarbage) Reset() {
 	*x = ScanGarbage{}
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4320,7 +5135,7 @@ func (x *ScanGarbage) String() string {
 func (*ScanGarbage) ProtoMessage() {}
 
 func (x *ScanGarbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4333,7 +5148,7 @@ func (x *ScanGarbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanGarbage.ProtoReflect.Descriptor instead.
 func (*ScanGarbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{48}
+	return file_meta_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ScanGarbage) GetAfter() []byte {
@@ -4360,7 +5175,7 @@ type ScanRepair struct {
 
 func (x *ScanRepair) Reset() {
 	*x = ScanRepair{}
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4372,7 +5187,7 @@ func (x *ScanRepair) String() string {
 func (*ScanRepair) ProtoMessage() {}
 
 func (x *ScanRepair) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4385,7 +5200,7 @@ func (x *ScanRepair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanRepair.ProtoReflect.Descriptor instead.
 func (*ScanRepair) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{49}
+	return file_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ScanRepair) GetAfter() []byte {
@@ -4411,7 +5226,7 @@ type GetBucket struct {
 
 func (x *GetBucket) Reset() {
 	*x = GetBucket{}
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4423,7 +5238,7 @@ func (x *GetBucket) String() string {
 func (*GetBucket) ProtoMessage() {}
 
 func (x *GetBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4436,7 +5251,7 @@ func (x *GetBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBucket.ProtoReflect.Descriptor instead.
 func (*GetBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{50}
+	return file_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *GetBucket) GetName() string {
@@ -4457,7 +5272,7 @@ type ListBuckets struct {
 
 func (x *ListBuckets) Reset() {
 	*x = ListBuckets{}
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4469,7 +5284,7 @@ func (x *ListBuckets) String() string {
 func (*ListBuckets) ProtoMessage() {}
 
 func (x *ListBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4482,7 +5297,7 @@ func (x *ListBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBuckets.ProtoReflect.Descriptor instead.
 func (*ListBuckets) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{51}
+	return file_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListBuckets) GetPrefix() string {
@@ -4514,7 +5329,7 @@ type GetCluster struct {
 
 func (x *GetCluster) Reset() {
 	*x = GetCluster{}
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4526,7 +5341,7 @@ func (x *GetCluster) String() string {
 func (*GetCluster) ProtoMessage() {}
 
 func (x *GetCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4539,7 +5354,7 @@ func (x *GetCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCluster.ProtoReflect.Descriptor instead.
 func (*GetCluster) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{52}
+	return file_meta_proto_rawDescGZIP(), []int{59}
 }
 
 type ListDrives struct {
@@ -4550,7 +5365,7 @@ type ListDrives struct {
 
 func (x *ListDrives) Reset() {
 	*x = ListDrives{}
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4562,7 +5377,7 @@ func (x *ListDrives) String() string {
 func (*ListDrives) ProtoMessage() {}
 
 func (x *ListDrives) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4575,7 +5390,7 @@ func (x *ListDrives) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDrives.ProtoReflect.Descriptor instead.
 func (*ListDrives) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{53}
+	return file_meta_proto_rawDescGZIP(), []int{60}
 }
 
 type ListNodes struct {
@@ -4586,7 +5401,7 @@ type ListNodes struct {
 
 func (x *ListNodes) Reset() {
 	*x = ListNodes{}
-	mi := &file_meta_proto_msgTypes[54]
+	mi := &file_meta_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4598,7 +5413,7 @@ func (x *ListNodes) String() string {
 func (*ListNodes) ProtoMessage() {}
 
 func (x *ListNodes) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[54]
+	mi := &file_meta_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4611,7 +5426,7 @@ func (x *ListNodes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodes.ProtoReflect.Descriptor instead.
 func (*ListNodes) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{54}
+	return file_meta_proto_rawDescGZIP(), []int{61}
 }
 
 type GetSettings struct {
@@ -4622,7 +5437,7 @@ type GetSettings struct {
 
 func (x *GetSettings) Reset() {
 	*x = GetSettings{}
-	mi := &file_meta_proto_msgTypes[55]
+	mi := &file_meta_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4634,7 +5449,7 @@ func (x *GetSettings) String() string {
 func (*GetSettings) ProtoMessage() {}
 
 func (x *GetSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[55]
+	mi := &file_meta_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4647,7 +5462,76 @@ func (x *GetSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSettings.ProtoReflect.Descriptor instead.
 func (*GetSettings) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{55}
+	return file_meta_proto_rawDescGZIP(), []int{62}
+}
+
+// ListDocuments answers with documents of a collection, by name.
+type ListDocuments struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Collection    string                 `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
+	After         string                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	Limit         uint32                 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	KnownRevision uint64                 `protobuf:"varint,4,opt,name=known_revision,json=knownRevision,proto3" json:"known_revision,omitempty"` // answered without documents when no document of the collection changed since, and not 0
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDocuments) Reset() {
+	*x = ListDocuments{}
+	mi := &file_meta_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDocuments) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDocuments) ProtoMessage() {}
+
+func (x *ListDocuments) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDocuments.ProtoReflect.Descriptor instead.
+func (*ListDocuments) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *ListDocuments) GetCollection() string {
+	if x != nil {
+		return x.Collection
+	}
+	return ""
+}
+
+func (x *ListDocuments) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *ListDocuments) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListDocuments) GetKnownRevision() uint64 {
+	if x != nil {
+		return x.KnownRevision
+	}
+	return 0
 }
 
 type GetLayout struct {
@@ -4659,7 +5543,7 @@ type GetLayout struct {
 
 func (x *GetLayout) Reset() {
 	*x = GetLayout{}
-	mi := &file_meta_proto_msgTypes[56]
+	mi := &file_meta_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4671,7 +5555,7 @@ func (x *GetLayout) String() string {
 func (*GetLayout) ProtoMessage() {}
 
 func (x *GetLayout) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[56]
+	mi := &file_meta_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4684,7 +5568,7 @@ func (x *GetLayout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLayout.ProtoReflect.Descriptor instead.
 func (*GetLayout) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{56}
+	return file_meta_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *GetLayout) GetKnownVersion() uint64 {
@@ -4710,13 +5594,15 @@ type Answer struct {
 	Nodes         []*Node                `protobuf:"bytes,12,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	Settings      *Settings              `protobuf:"bytes,13,opt,name=settings,proto3" json:"settings,omitempty"`
 	Layout        *ClusterLayout         `protobuf:"bytes,14,opt,name=layout,proto3" json:"layout,omitempty"`
+	Documents     []*Document            `protobuf:"bytes,15,rep,name=documents,proto3" json:"documents,omitempty"`
+	Revision      uint64                 `protobuf:"varint,16,opt,name=revision,proto3" json:"revision,omitempty"` // ListDocuments: of the last change in the collection
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_meta_proto_msgTypes[57]
+	mi := &file_meta_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4728,7 +5614,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[57]
+	mi := &file_meta_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4741,7 +5627,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{57}
+	return file_meta_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *Answer) GetKind() uint32 {
@@ -4842,19 +5728,35 @@ func (x *Answer) GetLayout() *ClusterLayout {
 	return nil
 }
 
+func (x *Answer) GetDocuments() []*Document {
+	if x != nil {
+		return x.Documents
+	}
+	return nil
+}
+
+func (x *Answer) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 type Entry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	CommonPrefix  bool                   `protobuf:"varint,2,opt,name=common_prefix,json=commonPrefix,proto3" json:"common_prefix,omitempty"`
 	Current       *Current               `protobuf:"bytes,3,opt,name=current,proto3" json:"current,omitempty"` // ListObjects
 	Upload        *Upload                `protobuf:"bytes,4,opt,name=upload,proto3" json:"upload,omitempty"`   // ListUploads
+	Latest        bool                   `protobuf:"varint,5,opt,name=latest,proto3" json:"latest,omitempty"`  // ListVersions: current holds this version; it is the key's newest
+	Details       *Manifest              `protobuf:"bytes,6,opt,name=details,proto3" json:"details,omitempty"` // ListVersions with details: tags, retention, legal_hold alone
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_meta_proto_msgTypes[58]
+	mi := &file_meta_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4866,7 +5768,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[58]
+	mi := &file_meta_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4879,7 +5781,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{58}
+	return file_meta_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *Entry) GetKey() string {
@@ -4910,6 +5812,20 @@ func (x *Entry) GetUpload() *Upload {
 	return nil
 }
 
+func (x *Entry) GetLatest() bool {
+	if x != nil {
+		return x.Latest
+	}
+	return false
+}
+
+func (x *Entry) GetDetails() *Manifest {
+	if x != nil {
+		return x.Details
+	}
+	return nil
+}
+
 type DataRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	DataId        []byte                 `protobuf:"bytes,1,opt,name=data_id,json=dataId,proto3" json:"data_id,omitempty"`
@@ -4921,7 +5837,7 @@ type DataRecord struct {
 
 func (x *DataRecord) Reset() {
 	*x = DataRecord{}
-	mi := &file_meta_proto_msgTypes[59]
+	mi := &file_meta_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4933,7 +5849,7 @@ func (x *DataRecord) String() string {
 func (*DataRecord) ProtoMessage() {}
 
 func (x *DataRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[59]
+	mi := &file_meta_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4946,7 +5862,7 @@ func (x *DataRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataRecord.ProtoReflect.Descriptor instead.
 func (*DataRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{59}
+	return file_meta_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *DataRecord) GetDataId() []byte {
@@ -5025,7 +5941,7 @@ const file_meta_proto_rawDesc = "" +
 	"\vmodified_ms\x18\t \x01(\x03R\n" +
 	"modifiedMs\x129\n" +
 	"\tplacement\x18\n" +
-	" \x01(\v2\x1b.holdfast.meta.v1.PlacementR\tplacement\"\xf0\x05\n" +
+	" \x01(\v2\x1b.holdfast.meta.v1.PlacementR\tplacement\"\x94\a\n" +
 	"\bManifest\x12\x1d\n" +
 	"\n" +
 	"version_id\x18\x01 \x01(\fR\tversionId\x12!\n" +
@@ -5045,20 +5961,35 @@ const file_meta_proto_rawDesc = "" +
 	"\x04tags\x18\r \x01(\tR\x04tags\x12\x1c\n" +
 	"\tmultipart\x18\x0e \x01(\bR\tmultipart\x12\x1a\n" +
 	"\bsequence\x18\x0f \x01(\x04R\bsequence\x12!\n" +
-	"\fpart_records\x18\x10 \x01(\rR\vpartRecords\x1a:\n" +
+	"\fpart_records\x18\x10 \x01(\rR\vpartRecords\x129\n" +
+	"\tretention\x18\x11 \x01(\v2\x1b.holdfast.meta.v1.RetentionR\tretention\x12\x1d\n" +
+	"\n" +
+	"legal_hold\x18\x12 \x01(\bR\tlegalHold\x12\x14\n" +
+	"\x05owner\x18\x13 \x01(\tR\x05owner\x12\x10\n" +
+	"\x03acl\x18\x14 \x01(\fR\x03acl\x12 \n" +
+	"\vreplication\x18\x15 \x01(\tR\vreplication\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa8\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8e\x01\n" +
+	"\tRetention\x124\n" +
+	"\x04mode\x18\x01 \x01(\x0e2 .holdfast.meta.v1.Retention.ModeR\x04mode\x12\x19\n" +
+	"\buntil_ms\x18\x02 \x01(\x03R\auntilMs\"0\n" +
+	"\x04Mode\x12\b\n" +
+	"\x04NONE\x10\x00\x12\x0e\n" +
+	"\n" +
+	"GOVERNANCE\x10\x01\x12\x0e\n" +
+	"\n" +
+	"COMPLIANCE\x10\x02\"\xa8\x01\n" +
 	"\tCondition\x12\x19\n" +
 	"\bif_match\x18\x01 \x01(\tR\aifMatch\x12\"\n" +
 	"\rif_none_match\x18\x02 \x01(\tR\vifNoneMatch\x12\x1d\n" +
 	"\n" +
 	"if_version\x18\x03 \x01(\fR\tifVersion\x12$\n" +
 	"\x0eif_modified_ms\x18\x04 \x01(\x03R\fifModifiedMs\x12\x17\n" +
-	"\aif_size\x18\x05 \x01(\x03R\x06ifSize\"\xf1\x04\n" +
+	"\aif_size\x18\x05 \x01(\x03R\x06ifSize\"\x91\x06\n" +
 	"\x06Upload\x12\x1b\n" +
 	"\tupload_id\x18\x01 \x01(\fR\buploadId\x12\x1d\n" +
 	"\n" +
@@ -5071,14 +6002,19 @@ const file_meta_proto_rawDesc = "" +
 	"\x04tags\x18\b \x01(\tR\x04tags\x12S\n" +
 	"\x12checksum_algorithm\x18\t \x01(\x0e2$.holdfast.meta.v1.Checksum.AlgorithmR\x11checksumAlgorithm\x12D\n" +
 	"\rchecksum_type\x18\n" +
-	" \x01(\x0e2\x1f.holdfast.meta.v1.Checksum.TypeR\fchecksumType\x1a:\n" +
+	" \x01(\x0e2\x1f.holdfast.meta.v1.Checksum.TypeR\fchecksumType\x129\n" +
+	"\tretention\x18\v \x01(\v2\x1b.holdfast.meta.v1.RetentionR\tretention\x12\x1d\n" +
+	"\n" +
+	"legal_hold\x18\f \x01(\bR\tlegalHold\x12\x14\n" +
+	"\x05owner\x18\r \x01(\tR\x05owner\x12\x10\n" +
+	"\x03acl\x18\x0e \x01(\fR\x03acl\x12\x1c\n" +
+	"\tinitiator\x18\x0f \x01(\tR\tinitiator\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xdd\n" +
-	"\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb5\f\n" +
 	"\aCommand\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\fR\trequestId\x12\x15\n" +
@@ -5102,7 +6038,8 @@ const file_meta_proto_rawDesc = "" +
 	"\fclose_bucket\x18\x13 \x01(\v2\x1d.holdfast.meta.v1.CloseBucketH\x00R\vcloseBucket\x12?\n" +
 	"\vopen_bucket\x18\x14 \x01(\v2\x1c.holdfast.meta.v1.OpenBucketH\x00R\n" +
 	"openBucket\x12B\n" +
-	"\fqueue_repair\x18\x15 \x01(\v2\x1d.holdfast.meta.v1.QueueRepairH\x00R\vqueueRepair\x12E\n" +
+	"\fqueue_repair\x18\x15 \x01(\v2\x1d.holdfast.meta.v1.QueueRepairH\x00R\vqueueRepair\x12H\n" +
+	"\x0eupdate_version\x18\x16 \x01(\v2\x1f.holdfast.meta.v1.UpdateVersionH\x00R\rupdateVersion\x12E\n" +
 	"\rcreate_bucket\x18( \x01(\v2\x1e.holdfast.meta.v1.CreateBucketH\x00R\fcreateBucket\x12?\n" +
 	"\vmark_bucket\x18) \x01(\v2\x1c.holdfast.meta.v1.MarkBucketH\x00R\n" +
 	"markBucket\x12E\n" +
@@ -5110,7 +6047,9 @@ const file_meta_proto_rawDesc = "" +
 	"\tput_drive\x18+ \x01(\v2\x1a.holdfast.meta.v1.PutDriveH\x00R\bputDrive\x12B\n" +
 	"\finit_cluster\x18, \x01(\v2\x1d.holdfast.meta.v1.InitClusterH\x00R\vinitCluster\x126\n" +
 	"\bput_node\x18- \x01(\v2\x19.holdfast.meta.v1.PutNodeH\x00R\aputNode\x12B\n" +
-	"\fput_settings\x18. \x01(\v2\x1d.holdfast.meta.v1.PutSettingsH\x00R\vputSettingsB\x04\n" +
+	"\fput_settings\x18. \x01(\v2\x1d.holdfast.meta.v1.PutSettingsH\x00R\vputSettings\x12E\n" +
+	"\rupdate_bucket\x18/ \x01(\v2\x1e.holdfast.meta.v1.UpdateBucketH\x00R\fupdateBucket\x12E\n" +
+	"\rput_documents\x180 \x01(\v2\x1e.holdfast.meta.v1.PutDocumentsH\x00R\fputDocumentsB\x04\n" +
 	"\x02op\"\xdc\x01\n" +
 	"\n" +
 	"PutVersion\x126\n" +
@@ -5120,7 +6059,7 @@ const file_meta_proto_rawDesc = "" +
 	"versioning\x18\x03 \x01(\x0e2\x1c.holdfast.meta.v1.VersioningR\n" +
 	"versioning\x12\x1d\n" +
 	"\n" +
-	"share_from\x18\x04 \x01(\fR\tshareFrom\"\xe7\x01\n" +
+	"share_from\x18\x04 \x01(\fR\tshareFrom\"\xaa\x02\n" +
 	"\rDeleteVersion\x12\x1d\n" +
 	"\n" +
 	"version_id\x18\x01 \x01(\fR\tversionId\x12!\n" +
@@ -5129,7 +6068,24 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"versioning\x18\x04 \x01(\x0e2\x1c.holdfast.meta.v1.VersioningR\n" +
 	"versioning\x12\x1b\n" +
-	"\tmarker_id\x18\x05 \x01(\fR\bmarkerId\"@\n" +
+	"\tmarker_id\x18\x05 \x01(\fR\bmarkerId\x12+\n" +
+	"\x11bypass_governance\x18\x06 \x01(\bR\x10bypassGovernance\x12\x14\n" +
+	"\x05owner\x18\a \x01(\tR\x05owner\"\xe4\x02\n" +
+	"\rUpdateVersion\x12\x1d\n" +
+	"\n" +
+	"version_id\x18\x01 \x01(\fR\tversionId\x12!\n" +
+	"\fnull_version\x18\x02 \x01(\bR\vnullVersion\x12\x17\n" +
+	"\x04tags\x18\x03 \x01(\tH\x00R\x04tags\x88\x01\x01\x129\n" +
+	"\tretention\x18\x04 \x01(\v2\x1b.holdfast.meta.v1.RetentionR\tretention\x12+\n" +
+	"\x11bypass_governance\x18\x05 \x01(\bR\x10bypassGovernance\x12\"\n" +
+	"\n" +
+	"legal_hold\x18\x06 \x01(\bH\x01R\tlegalHold\x88\x01\x01\x12\x15\n" +
+	"\x03acl\x18\a \x01(\fH\x02R\x03acl\x88\x01\x01\x12%\n" +
+	"\vreplication\x18\b \x01(\tH\x03R\vreplication\x88\x01\x01B\a\n" +
+	"\x05_tagsB\r\n" +
+	"\v_legal_holdB\x06\n" +
+	"\x04_aclB\x0e\n" +
+	"\f_replication\"@\n" +
 	"\fCreateUpload\x120\n" +
 	"\x06upload\x18\x01 \x01(\v2\x18.holdfast.meta.v1.UploadR\x06upload\"R\n" +
 	"\aPutPart\x12\x1b\n" +
@@ -5203,7 +6159,43 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"if_version\x18\x02 \x01(\x04R\tifVersion\"B\n" +
 	"\vInitCluster\x123\n" +
-	"\acluster\x18\x01 \x01(\v2\x19.holdfast.meta.v1.ClusterR\acluster\"\x90\x02\n" +
+	"\acluster\x18\x01 \x01(\v2\x19.holdfast.meta.v1.ClusterR\acluster\"\xe6\x02\n" +
+	"\fUpdateBucket\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\fR\x02id\x12K\n" +
+	"\tdocuments\x18\x03 \x03(\v2-.holdfast.meta.v1.UpdateBucket.DocumentsEntryR\tdocuments\x12A\n" +
+	"\n" +
+	"versioning\x18\x04 \x01(\x0e2\x1c.holdfast.meta.v1.VersioningH\x00R\n" +
+	"versioning\x88\x01\x01\x12$\n" +
+	"\vobject_lock\x18\x05 \x01(\bH\x01R\n" +
+	"objectLock\x88\x01\x01\x12\x1f\n" +
+	"\vif_revision\x18\x06 \x01(\x04R\n" +
+	"ifRevision\x1a<\n" +
+	"\x0eDocumentsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01B\r\n" +
+	"\v_versioningB\x0e\n" +
+	"\f_object_lock\"J\n" +
+	"\fPutDocuments\x12:\n" +
+	"\achanges\x18\x01 \x03(\v2 .holdfast.meta.v1.DocumentChangeR\achanges\"\xb7\x01\n" +
+	"\x0eDocumentChange\x12\x1e\n" +
+	"\n" +
+	"collection\x18\x01 \x01(\tR\n" +
+	"collection\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\fR\x05value\x12\x1f\n" +
+	"\vif_revision\x18\x04 \x01(\x04R\n" +
+	"ifRevision\x12\x1b\n" +
+	"\tif_absent\x18\x05 \x01(\bR\bifAbsent\x12\x1d\n" +
+	"\n" +
+	"if_present\x18\x06 \x01(\bR\tifPresent\"p\n" +
+	"\bDocument\x12\x1e\n" +
+	"\n" +
+	"collection\x18\x01 \x01(\tR\n" +
+	"collection\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\fR\x05value\x12\x1a\n" +
+	"\brevision\x18\x04 \x01(\x04R\brevision\"\xd2\x03\n" +
 	"\x06Bucket\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x14\n" +
@@ -5214,7 +6206,15 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"versioning\x18\x06 \x01(\x0e2\x1c.holdfast.meta.v1.VersioningR\n" +
 	"versioning\x12\x16\n" +
-	"\x06region\x18\a \x01(\tR\x06region\"!\n" +
+	"\x06region\x18\a \x01(\tR\x06region\x12E\n" +
+	"\tdocuments\x18\b \x03(\v2'.holdfast.meta.v1.Bucket.DocumentsEntryR\tdocuments\x12\x1a\n" +
+	"\brevision\x18\t \x01(\x04R\brevision\x12\x1f\n" +
+	"\vobject_lock\x18\n" +
+	" \x01(\bR\n" +
+	"objectLock\x1a<\n" +
+	"\x0eDocumentsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"!\n" +
 	"\x05State\x12\n" +
 	"\n" +
 	"\x06ACTIVE\x10\x00\x12\f\n" +
@@ -5266,15 +6266,16 @@ const file_meta_proto_rawDesc = "" +
 	"\x01k\x18\x03 \x01(\rR\x01k\x12\f\n" +
 	"\x01m\x18\x04 \x01(\rR\x01m\x12\x1d\n" +
 	"\n" +
-	"created_ms\x18\x05 \x01(\x03R\tcreatedMs\"\x82\x02\n" +
+	"created_ms\x18\x05 \x01(\x03R\tcreatedMs\"\x9e\x02\n" +
 	"\x06Result\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x126\n" +
 	"\bmanifest\x18\x03 \x01(\v2\x1a.holdfast.meta.v1.ManifestR\bmanifest\x120\n" +
 	"\x06bucket\x18\x04 \x01(\v2\x18.holdfast.meta.v1.BucketR\x06bucket\x12#\n" +
 	"\rdelete_marker\x18\x05 \x01(\bR\fdeleteMarker\x12\x14\n" +
-	"\x05found\x18\x06 \x01(\bR\x05found\x12%\n" +
-	"\x0elayout_version\x18\a \x01(\x04R\rlayoutVersion\"\xdd\x03\n" +
+	"\x05found\x18\x06 \x01(\bR\x05found\x12\x1a\n" +
+	"\brevision\x18\b \x01(\x04R\brevision\x12%\n" +
+	"\x0elayout_version\x18\a \x01(\x04R\rlayoutVersion\"\xa5\x04\n" +
 	"\aCurrent\x12\x1d\n" +
 	"\n" +
 	"version_id\x18\x01 \x01(\fR\tversionId\x12\x1a\n" +
@@ -5291,14 +6292,17 @@ const file_meta_proto_rawDesc = "" +
 	" \x01(\x0e2\x1f.holdfast.meta.v1.Checksum.TypeR\fchecksumType\x12!\n" +
 	"\fnull_version\x18\v \x01(\bR\vnullVersion\x12\x18\n" +
 	"\ainlined\x18\f \x01(\bR\ainlined\x12\x14\n" +
-	"\x05older\x18\r \x01(\bR\x05older\"U\n" +
+	"\x05older\x18\r \x01(\bR\x05older\x12\x16\n" +
+	"\x06locked\x18\x0e \x01(\bR\x06locked\x12\x14\n" +
+	"\x05owner\x18\x0f \x01(\tR\x05owner\x12\x18\n" +
+	"\amanaged\x18\x10 \x01(\bR\amanaged\"U\n" +
 	"\aRelease\x12\x19\n" +
 	"\bdata_ids\x18\x01 \x01(\fR\adataIds\x12\x1b\n" +
 	"\tupload_id\x18\x02 \x01(\fR\buploadId\x12\x12\n" +
 	"\x04kept\x18\x03 \x01(\fR\x04kept\"_\n" +
 	"\aGarbage\x129\n" +
 	"\tplacement\x18\x01 \x01(\v2\x1b.holdfast.meta.v1.PlacementR\tplacement\x12\x19\n" +
-	"\bsince_ms\x18\x02 \x01(\x03R\asinceMs\"\xb8\b\n" +
+	"\bsince_ms\x18\x02 \x01(\x03R\asinceMs\"\xc9\t\n" +
 	"\x05Query\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\fR\x06bucket\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12?\n" +
@@ -5315,7 +6319,8 @@ const file_meta_proto_rawDesc = "" +
 	"\tscan_data\x18\x10 \x01(\v2\x1a.holdfast.meta.v1.ScanDataH\x00R\bscanData\x12B\n" +
 	"\fscan_garbage\x18\x11 \x01(\v2\x1d.holdfast.meta.v1.ScanGarbageH\x00R\vscanGarbage\x12?\n" +
 	"\vscan_repair\x18\x12 \x01(\v2\x1c.holdfast.meta.v1.ScanRepairH\x00R\n" +
-	"scanRepair\x12<\n" +
+	"scanRepair\x12E\n" +
+	"\rlist_versions\x18\x13 \x01(\v2\x1e.holdfast.meta.v1.ListVersionsH\x00R\flistVersions\x12<\n" +
 	"\n" +
 	"get_bucket\x18\x1e \x01(\v2\x1b.holdfast.meta.v1.GetBucketH\x00R\tgetBucket\x12B\n" +
 	"\flist_buckets\x18\x1f \x01(\v2\x1d.holdfast.meta.v1.ListBucketsH\x00R\vlistBuckets\x12?\n" +
@@ -5327,7 +6332,8 @@ const file_meta_proto_rawDesc = "" +
 	"list_nodes\x18\" \x01(\v2\x1b.holdfast.meta.v1.ListNodesH\x00R\tlistNodes\x12B\n" +
 	"\fget_settings\x18# \x01(\v2\x1d.holdfast.meta.v1.GetSettingsH\x00R\vgetSettings\x12<\n" +
 	"\n" +
-	"get_layout\x18$ \x01(\v2\x1b.holdfast.meta.v1.GetLayoutH\x00R\tgetLayoutB\x04\n" +
+	"get_layout\x18$ \x01(\v2\x1b.holdfast.meta.v1.GetLayoutH\x00R\tgetLayout\x12H\n" +
+	"\x0elist_documents\x18% \x01(\v2\x1f.holdfast.meta.v1.ListDocumentsH\x00R\rlistDocumentsB\x04\n" +
 	"\x02op\"\xad\x01\n" +
 	"\n" +
 	"GetVersion\x12\x1d\n" +
@@ -5343,7 +6349,15 @@ const file_meta_proto_rawDesc = "" +
 	"\tdelimiter\x18\x02 \x01(\tR\tdelimiter\x12\x14\n" +
 	"\x05after\x18\x03 \x01(\tR\x05after\x12!\n" +
 	"\fafter_prefix\x18\x04 \x01(\bR\vafterPrefix\x12\x14\n" +
-	"\x05limit\x18\x05 \x01(\rR\x05limit\"j\n" +
+	"\x05limit\x18\x05 \x01(\rR\x05limit\"\xdb\x01\n" +
+	"\fListVersions\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x1c\n" +
+	"\tdelimiter\x18\x02 \x01(\tR\tdelimiter\x12\x1b\n" +
+	"\tkey_after\x18\x03 \x01(\tR\bkeyAfter\x12%\n" +
+	"\x0esequence_after\x18\x04 \x01(\x04R\rsequenceAfter\x12!\n" +
+	"\fafter_prefix\x18\x05 \x01(\bR\vafterPrefix\x12\x14\n" +
+	"\x05limit\x18\x06 \x01(\rR\x05limit\x12\x18\n" +
+	"\adetails\x18\a \x01(\bR\adetails\"j\n" +
 	"\tGetUpload\x12\x1b\n" +
 	"\tupload_id\x18\x01 \x01(\fR\buploadId\x12\x1d\n" +
 	"\n" +
@@ -5386,9 +6400,16 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"ListDrives\"\v\n" +
 	"\tListNodes\"\r\n" +
-	"\vGetSettings\"0\n" +
+	"\vGetSettings\"\x82\x01\n" +
+	"\rListDocuments\x12\x1e\n" +
+	"\n" +
+	"collection\x18\x01 \x01(\tR\n" +
+	"collection\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\tR\x05after\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\x12%\n" +
+	"\x0eknown_revision\x18\x04 \x01(\x04R\rknownRevision\"0\n" +
 	"\tGetLayout\x12#\n" +
-	"\rknown_version\x18\x01 \x01(\x04R\fknownVersion\"\x8a\x05\n" +
+	"\rknown_version\x18\x01 \x01(\x04R\fknownVersion\"\xe0\x05\n" +
 	"\x06Answer\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x126\n" +
@@ -5404,12 +6425,16 @@ const file_meta_proto_rawDesc = "" +
 	"\x06drives\x18\v \x03(\v2\x17.holdfast.meta.v1.DriveR\x06drives\x12,\n" +
 	"\x05nodes\x18\f \x03(\v2\x16.holdfast.meta.v1.NodeR\x05nodes\x126\n" +
 	"\bsettings\x18\r \x01(\v2\x1a.holdfast.meta.v1.SettingsR\bsettings\x127\n" +
-	"\x06layout\x18\x0e \x01(\v2\x1f.holdfast.meta.v1.ClusterLayoutR\x06layout\"\xa5\x01\n" +
+	"\x06layout\x18\x0e \x01(\v2\x1f.holdfast.meta.v1.ClusterLayoutR\x06layout\x128\n" +
+	"\tdocuments\x18\x0f \x03(\v2\x1a.holdfast.meta.v1.DocumentR\tdocuments\x12\x1a\n" +
+	"\brevision\x18\x10 \x01(\x04R\brevision\"\xf3\x01\n" +
 	"\x05Entry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12#\n" +
 	"\rcommon_prefix\x18\x02 \x01(\bR\fcommonPrefix\x123\n" +
 	"\acurrent\x18\x03 \x01(\v2\x19.holdfast.meta.v1.CurrentR\acurrent\x120\n" +
-	"\x06upload\x18\x04 \x01(\v2\x18.holdfast.meta.v1.UploadR\x06upload\"{\n" +
+	"\x06upload\x18\x04 \x01(\v2\x18.holdfast.meta.v1.UploadR\x06upload\x12\x16\n" +
+	"\x06latest\x18\x05 \x01(\bR\x06latest\x124\n" +
+	"\adetails\x18\x06 \x01(\v2\x1a.holdfast.meta.v1.ManifestR\adetails\"{\n" +
 	"\n" +
 	"DataRecord\x12\x17\n" +
 	"\adata_id\x18\x01 \x01(\fR\x06dataId\x129\n" +
@@ -5433,184 +6458,210 @@ func file_meta_proto_rawDescGZIP() []byte {
 	return file_meta_proto_rawDescData
 }
 
-var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 74)
 var file_meta_proto_goTypes = []any{
 	(Versioning)(0),         // 0: holdfast.meta.v1.Versioning
 	(Checksum_Algorithm)(0), // 1: holdfast.meta.v1.Checksum.Algorithm
 	(Checksum_Type)(0),      // 2: holdfast.meta.v1.Checksum.Type
-	(Bucket_State)(0),       // 3: holdfast.meta.v1.Bucket.State
-	(Drive_State)(0),        // 4: holdfast.meta.v1.Drive.State
-	(Node_State)(0),         // 5: holdfast.meta.v1.Node.State
-	(*Layout)(nil),          // 6: holdfast.meta.v1.Layout
-	(*Placement)(nil),       // 7: holdfast.meta.v1.Placement
-	(*Checksum)(nil),        // 8: holdfast.meta.v1.Checksum
-	(*Envelope)(nil),        // 9: holdfast.meta.v1.Envelope
-	(*Part)(nil),            // 10: holdfast.meta.v1.Part
-	(*Manifest)(nil),        // 11: holdfast.meta.v1.Manifest
-	(*Condition)(nil),       // 12: holdfast.meta.v1.Condition
-	(*Upload)(nil),          // 13: holdfast.meta.v1.Upload
-	(*Command)(nil),         // 14: holdfast.meta.v1.Command
-	(*PutVersion)(nil),      // 15: holdfast.meta.v1.PutVersion
-	(*DeleteVersion)(nil),   // 16: holdfast.meta.v1.DeleteVersion
-	(*CreateUpload)(nil),    // 17: holdfast.meta.v1.CreateUpload
-	(*PutPart)(nil),         // 18: holdfast.meta.v1.PutPart
-	(*CompleteUpload)(nil),  // 19: holdfast.meta.v1.CompleteUpload
-	(*CompletePart)(nil),    // 20: holdfast.meta.v1.CompletePart
-	(*AbortUpload)(nil),     // 21: holdfast.meta.v1.AbortUpload
-	(*SwapDrives)(nil),      // 22: holdfast.meta.v1.SwapDrives
-	(*Swap)(nil),            // 23: holdfast.meta.v1.Swap
-	(*AckGarbage)(nil),      // 24: holdfast.meta.v1.AckGarbage
-	(*AckRepair)(nil),       // 25: holdfast.meta.v1.AckRepair
-	(*QueueRepair)(nil),     // 26: holdfast.meta.v1.QueueRepair
-	(*CloseBucket)(nil),     // 27: holdfast.meta.v1.CloseBucket
-	(*OpenBucket)(nil),      // 28: holdfast.meta.v1.OpenBucket
-	(*CreateBucket)(nil),    // 29: holdfast.meta.v1.CreateBucket
-	(*MarkBucket)(nil),      // 30: holdfast.meta.v1.MarkBucket
-	(*DeleteBucket)(nil),    // 31: holdfast.meta.v1.DeleteBucket
-	(*PutDrive)(nil),        // 32: holdfast.meta.v1.PutDrive
-	(*PutNode)(nil),         // 33: holdfast.meta.v1.PutNode
-	(*PutSettings)(nil),     // 34: holdfast.meta.v1.PutSettings
-	(*InitCluster)(nil),     // 35: holdfast.meta.v1.InitCluster
-	(*Bucket)(nil),          // 36: holdfast.meta.v1.Bucket
-	(*Drive)(nil),           // 37: holdfast.meta.v1.Drive
-	(*Node)(nil),            // 38: holdfast.meta.v1.Node
-	(*Settings)(nil),        // 39: holdfast.meta.v1.Settings
-	(*ClusterLayout)(nil),   // 40: holdfast.meta.v1.ClusterLayout
-	(*Cluster)(nil),         // 41: holdfast.meta.v1.Cluster
-	(*Result)(nil),          // 42: holdfast.meta.v1.Result
-	(*Current)(nil),         // 43: holdfast.meta.v1.Current
-	(*Release)(nil),         // 44: holdfast.meta.v1.Release
-	(*Garbage)(nil),         // 45: holdfast.meta.v1.Garbage
-	(*Query)(nil),           // 46: holdfast.meta.v1.Query
-	(*GetVersion)(nil),      // 47: holdfast.meta.v1.GetVersion
-	(*ListObjects)(nil),     // 48: holdfast.meta.v1.ListObjects
-	(*GetUpload)(nil),       // 49: holdfast.meta.v1.GetUpload
-	(*ListParts)(nil),       // 50: holdfast.meta.v1.ListParts
-	(*ListUploads)(nil),     // 51: holdfast.meta.v1.ListUploads
-	(*GetData)(nil),         // 52: holdfast.meta.v1.GetData
-	(*ScanData)(nil),        // 53: holdfast.meta.v1.ScanData
-	(*ScanGarbage)(nil),     // 54: holdfast.meta.v1.ScanGarbage
-	(*ScanRepair)(nil),      // 55: holdfast.meta.v1.ScanRepair
-	(*GetBucket)(nil),       // 56: holdfast.meta.v1.GetBucket
-	(*ListBuckets)(nil),     // 57: holdfast.meta.v1.ListBuckets
-	(*GetCluster)(nil),      // 58: holdfast.meta.v1.GetCluster
-	(*ListDrives)(nil),      // 59: holdfast.meta.v1.ListDrives
-	(*ListNodes)(nil),       // 60: holdfast.meta.v1.ListNodes
-	(*GetSettings)(nil),     // 61: holdfast.meta.v1.GetSettings
-	(*GetLayout)(nil),       // 62: holdfast.meta.v1.GetLayout
-	(*Answer)(nil),          // 63: holdfast.meta.v1.Answer
-	(*Entry)(nil),           // 64: holdfast.meta.v1.Entry
-	(*DataRecord)(nil),      // 65: holdfast.meta.v1.DataRecord
-	nil,                     // 66: holdfast.meta.v1.Manifest.HeadersEntry
-	nil,                     // 67: holdfast.meta.v1.Manifest.MetadataEntry
-	nil,                     // 68: holdfast.meta.v1.Upload.HeadersEntry
-	nil,                     // 69: holdfast.meta.v1.Upload.MetadataEntry
+	(Retention_Mode)(0),     // 3: holdfast.meta.v1.Retention.Mode
+	(Bucket_State)(0),       // 4: holdfast.meta.v1.Bucket.State
+	(Drive_State)(0),        // 5: holdfast.meta.v1.Drive.State
+	(Node_State)(0),         // 6: holdfast.meta.v1.Node.State
+	(*Layout)(nil),          // 7: holdfast.meta.v1.Layout
+	(*Placement)(nil),       // 8: holdfast.meta.v1.Placement
+	(*Checksum)(nil),        // 9: holdfast.meta.v1.Checksum
+	(*Envelope)(nil),        // 10: holdfast.meta.v1.Envelope
+	(*Part)(nil),            // 11: holdfast.meta.v1.Part
+	(*Manifest)(nil),        // 12: holdfast.meta.v1.Manifest
+	(*Retention)(nil),       // 13: holdfast.meta.v1.Retention
+	(*Condition)(nil),       // 14: holdfast.meta.v1.Condition
+	(*Upload)(nil),          // 15: holdfast.meta.v1.Upload
+	(*Command)(nil),         // 16: holdfast.meta.v1.Command
+	(*PutVersion)(nil),      // 17: holdfast.meta.v1.PutVersion
+	(*DeleteVersion)(nil),   // 18: holdfast.meta.v1.DeleteVersion
+	(*UpdateVersion)(nil),   // 19: holdfast.meta.v1.UpdateVersion
+	(*CreateUpload)(nil),    // 20: holdfast.meta.v1.CreateUpload
+	(*PutPart)(nil),         // 21: holdfast.meta.v1.PutPart
+	(*CompleteUpload)(nil),  // 22: holdfast.meta.v1.CompleteUpload
+	(*CompletePart)(nil),    // 23: holdfast.meta.v1.CompletePart
+	(*AbortUpload)(nil),     // 24: holdfast.meta.v1.AbortUpload
+	(*SwapDrives)(nil),      // 25: holdfast.meta.v1.SwapDrives
+	(*Swap)(nil),            // 26: holdfast.meta.v1.Swap
+	(*AckGarbage)(nil),      // 27: holdfast.meta.v1.AckGarbage
+	(*AckRepair)(nil),       // 28: holdfast.meta.v1.AckRepair
+	(*QueueRepair)(nil),     // 29: holdfast.meta.v1.QueueRepair
+	(*CloseBucket)(nil),     // 30: holdfast.meta.v1.CloseBucket
+	(*OpenBucket)(nil),      // 31: holdfast.meta.v1.OpenBucket
+	(*CreateBucket)(nil),    // 32: holdfast.meta.v1.CreateBucket
+	(*MarkBucket)(nil),      // 33: holdfast.meta.v1.MarkBucket
+	(*DeleteBucket)(nil),    // 34: holdfast.meta.v1.DeleteBucket
+	(*PutDrive)(nil),        // 35: holdfast.meta.v1.PutDrive
+	(*PutNode)(nil),         // 36: holdfast.meta.v1.PutNode
+	(*PutSettings)(nil),     // 37: holdfast.meta.v1.PutSettings
+	(*InitCluster)(nil),     // 38: holdfast.meta.v1.InitCluster
+	(*UpdateBucket)(nil),    // 39: holdfast.meta.v1.UpdateBucket
+	(*PutDocuments)(nil),    // 40: holdfast.meta.v1.PutDocuments
+	(*DocumentChange)(nil),  // 41: holdfast.meta.v1.DocumentChange
+	(*Document)(nil),        // 42: holdfast.meta.v1.Document
+	(*Bucket)(nil),          // 43: holdfast.meta.v1.Bucket
+	(*Drive)(nil),           // 44: holdfast.meta.v1.Drive
+	(*Node)(nil),            // 45: holdfast.meta.v1.Node
+	(*Settings)(nil),        // 46: holdfast.meta.v1.Settings
+	(*ClusterLayout)(nil),   // 47: holdfast.meta.v1.ClusterLayout
+	(*Cluster)(nil),         // 48: holdfast.meta.v1.Cluster
+	(*Result)(nil),          // 49: holdfast.meta.v1.Result
+	(*Current)(nil),         // 50: holdfast.meta.v1.Current
+	(*Release)(nil),         // 51: holdfast.meta.v1.Release
+	(*Garbage)(nil),         // 52: holdfast.meta.v1.Garbage
+	(*Query)(nil),           // 53: holdfast.meta.v1.Query
+	(*GetVersion)(nil),      // 54: holdfast.meta.v1.GetVersion
+	(*ListObjects)(nil),     // 55: holdfast.meta.v1.ListObjects
+	(*ListVersions)(nil),    // 56: holdfast.meta.v1.ListVersions
+	(*GetUpload)(nil),       // 57: holdfast.meta.v1.GetUpload
+	(*ListParts)(nil),       // 58: holdfast.meta.v1.ListParts
+	(*ListUploads)(nil),     // 59: holdfast.meta.v1.ListUploads
+	(*GetData)(nil),         // 60: holdfast.meta.v1.GetData
+	(*ScanData)(nil),        // 61: holdfast.meta.v1.ScanData
+	(*ScanGarbage)(nil),     // 62: holdfast.meta.v1.ScanGarbage
+	(*ScanRepair)(nil),      // 63: holdfast.meta.v1.ScanRepair
+	(*GetBucket)(nil),       // 64: holdfast.meta.v1.GetBucket
+	(*ListBuckets)(nil),     // 65: holdfast.meta.v1.ListBuckets
+	(*GetCluster)(nil),      // 66: holdfast.meta.v1.GetCluster
+	(*ListDrives)(nil),      // 67: holdfast.meta.v1.ListDrives
+	(*ListNodes)(nil),       // 68: holdfast.meta.v1.ListNodes
+	(*GetSettings)(nil),     // 69: holdfast.meta.v1.GetSettings
+	(*ListDocuments)(nil),   // 70: holdfast.meta.v1.ListDocuments
+	(*GetLayout)(nil),       // 71: holdfast.meta.v1.GetLayout
+	(*Answer)(nil),          // 72: holdfast.meta.v1.Answer
+	(*Entry)(nil),           // 73: holdfast.meta.v1.Entry
+	(*DataRecord)(nil),      // 74: holdfast.meta.v1.DataRecord
+	nil,                     // 75: holdfast.meta.v1.Manifest.HeadersEntry
+	nil,                     // 76: holdfast.meta.v1.Manifest.MetadataEntry
+	nil,                     // 77: holdfast.meta.v1.Upload.HeadersEntry
+	nil,                     // 78: holdfast.meta.v1.Upload.MetadataEntry
+	nil,                     // 79: holdfast.meta.v1.UpdateBucket.DocumentsEntry
+	nil,                     // 80: holdfast.meta.v1.Bucket.DocumentsEntry
 }
 var file_meta_proto_depIdxs = []int32{
-	6,  // 0: holdfast.meta.v1.Placement.layout:type_name -> holdfast.meta.v1.Layout
-	1,  // 1: holdfast.meta.v1.Checksum.algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
-	2,  // 2: holdfast.meta.v1.Checksum.type:type_name -> holdfast.meta.v1.Checksum.Type
-	8,  // 3: holdfast.meta.v1.Part.checksum:type_name -> holdfast.meta.v1.Checksum
-	7,  // 4: holdfast.meta.v1.Part.placement:type_name -> holdfast.meta.v1.Placement
-	10, // 5: holdfast.meta.v1.Manifest.parts:type_name -> holdfast.meta.v1.Part
-	9,  // 6: holdfast.meta.v1.Manifest.envelope:type_name -> holdfast.meta.v1.Envelope
-	66, // 7: holdfast.meta.v1.Manifest.headers:type_name -> holdfast.meta.v1.Manifest.HeadersEntry
-	67, // 8: holdfast.meta.v1.Manifest.metadata:type_name -> holdfast.meta.v1.Manifest.MetadataEntry
-	8,  // 9: holdfast.meta.v1.Manifest.checksum:type_name -> holdfast.meta.v1.Checksum
-	9,  // 10: holdfast.meta.v1.Upload.envelope:type_name -> holdfast.meta.v1.Envelope
-	68, // 11: holdfast.meta.v1.Upload.headers:type_name -> holdfast.meta.v1.Upload.HeadersEntry
-	69, // 12: holdfast.meta.v1.Upload.metadata:type_name -> holdfast.meta.v1.Upload.MetadataEntry
-	1,  // 13: holdfast.meta.v1.Upload.checksum_algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
-	2,  // 14: holdfast.meta.v1.Upload.checksum_type:type_name -> holdfast.meta.v1.Checksum.Type
-	15, // 15: holdfast.meta.v1.Command.put_version:type_name -> holdfast.meta.v1.PutVersion
-	16, // 16: holdfast.meta.v1.Command.delete_version:type_name -> holdfast.meta.v1.DeleteVersion
-	17, // 17: holdfast.meta.v1.Command.create_upload:type_name -> holdfast.meta.v1.CreateUpload
-	18, // 18: holdfast.meta.v1.Command.put_part:type_name -> holdfast.meta.v1.PutPart
-	19, // 19: holdfast.meta.v1.Command.complete_upload:type_name -> holdfast.meta.v1.CompleteUpload
-	21, // 20: holdfast.meta.v1.Command.abort_upload:type_name -> holdfast.meta.v1.AbortUpload
-	22, // 21: holdfast.meta.v1.Command.swap_drives:type_name -> holdfast.meta.v1.SwapDrives
-	24, // 22: holdfast.meta.v1.Command.ack_garbage:type_name -> holdfast.meta.v1.AckGarbage
-	25, // 23: holdfast.meta.v1.Command.ack_repair:type_name -> holdfast.meta.v1.AckRepair
-	27, // 24: holdfast.meta.v1.Command.close_bucket:type_name -> holdfast.meta.v1.CloseBucket
-	28, // 25: holdfast.meta.v1.Command.open_bucket:type_name -> holdfast.meta.v1.OpenBucket
-	26, // 26: holdfast.meta.v1.Command.queue_repair:type_name -> holdfast.meta.v1.QueueRepair
-	29, // 27: holdfast.meta.v1.Command.create_bucket:type_name -> holdfast.meta.v1.CreateBucket
-	30, // 28: holdfast.meta.v1.Command.mark_bucket:type_name -> holdfast.meta.v1.MarkBucket
-	31, // 29: holdfast.meta.v1.Command.delete_bucket:type_name -> holdfast.meta.v1.DeleteBucket
-	32, // 30: holdfast.meta.v1.Command.put_drive:type_name -> holdfast.meta.v1.PutDrive
-	35, // 31: holdfast.meta.v1.Command.init_cluster:type_name -> holdfast.meta.v1.InitCluster
-	33, // 32: holdfast.meta.v1.Command.put_node:type_name -> holdfast.meta.v1.PutNode
-	34, // 33: holdfast.meta.v1.Command.put_settings:type_name -> holdfast.meta.v1.PutSettings
-	11, // 34: holdfast.meta.v1.PutVersion.manifest:type_name -> holdfast.meta.v1.Manifest
-	12, // 35: holdfast.meta.v1.PutVersion.condition:type_name -> holdfast.meta.v1.Condition
-	0,  // 36: holdfast.meta.v1.PutVersion.versioning:type_name -> holdfast.meta.v1.Versioning
-	12, // 37: holdfast.meta.v1.DeleteVersion.condition:type_name -> holdfast.meta.v1.Condition
-	0,  // 38: holdfast.meta.v1.DeleteVersion.versioning:type_name -> holdfast.meta.v1.Versioning
-	13, // 39: holdfast.meta.v1.CreateUpload.upload:type_name -> holdfast.meta.v1.Upload
-	10, // 40: holdfast.meta.v1.PutPart.part:type_name -> holdfast.meta.v1.Part
-	20, // 41: holdfast.meta.v1.CompleteUpload.parts:type_name -> holdfast.meta.v1.CompletePart
-	8,  // 42: holdfast.meta.v1.CompleteUpload.checksum:type_name -> holdfast.meta.v1.Checksum
-	12, // 43: holdfast.meta.v1.CompleteUpload.condition:type_name -> holdfast.meta.v1.Condition
-	0,  // 44: holdfast.meta.v1.CompleteUpload.versioning:type_name -> holdfast.meta.v1.Versioning
-	8,  // 45: holdfast.meta.v1.CompletePart.checksum:type_name -> holdfast.meta.v1.Checksum
-	23, // 46: holdfast.meta.v1.SwapDrives.swaps:type_name -> holdfast.meta.v1.Swap
-	36, // 47: holdfast.meta.v1.CreateBucket.bucket:type_name -> holdfast.meta.v1.Bucket
-	3,  // 48: holdfast.meta.v1.MarkBucket.state:type_name -> holdfast.meta.v1.Bucket.State
-	37, // 49: holdfast.meta.v1.PutDrive.drive:type_name -> holdfast.meta.v1.Drive
-	4,  // 50: holdfast.meta.v1.PutDrive.if_state:type_name -> holdfast.meta.v1.Drive.State
-	38, // 51: holdfast.meta.v1.PutNode.node:type_name -> holdfast.meta.v1.Node
-	5,  // 52: holdfast.meta.v1.PutNode.if_state:type_name -> holdfast.meta.v1.Node.State
-	39, // 53: holdfast.meta.v1.PutSettings.settings:type_name -> holdfast.meta.v1.Settings
-	41, // 54: holdfast.meta.v1.InitCluster.cluster:type_name -> holdfast.meta.v1.Cluster
-	3,  // 55: holdfast.meta.v1.Bucket.state:type_name -> holdfast.meta.v1.Bucket.State
-	0,  // 56: holdfast.meta.v1.Bucket.versioning:type_name -> holdfast.meta.v1.Versioning
-	4,  // 57: holdfast.meta.v1.Drive.state:type_name -> holdfast.meta.v1.Drive.State
-	5,  // 58: holdfast.meta.v1.Node.state:type_name -> holdfast.meta.v1.Node.State
-	41, // 59: holdfast.meta.v1.ClusterLayout.cluster:type_name -> holdfast.meta.v1.Cluster
-	38, // 60: holdfast.meta.v1.ClusterLayout.nodes:type_name -> holdfast.meta.v1.Node
-	37, // 61: holdfast.meta.v1.ClusterLayout.drives:type_name -> holdfast.meta.v1.Drive
-	39, // 62: holdfast.meta.v1.ClusterLayout.settings:type_name -> holdfast.meta.v1.Settings
-	11, // 63: holdfast.meta.v1.Result.manifest:type_name -> holdfast.meta.v1.Manifest
-	36, // 64: holdfast.meta.v1.Result.bucket:type_name -> holdfast.meta.v1.Bucket
-	1,  // 65: holdfast.meta.v1.Current.checksum_algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
-	2,  // 66: holdfast.meta.v1.Current.checksum_type:type_name -> holdfast.meta.v1.Checksum.Type
-	7,  // 67: holdfast.meta.v1.Garbage.placement:type_name -> holdfast.meta.v1.Placement
-	47, // 68: holdfast.meta.v1.Query.get_version:type_name -> holdfast.meta.v1.GetVersion
-	48, // 69: holdfast.meta.v1.Query.list_objects:type_name -> holdfast.meta.v1.ListObjects
-	49, // 70: holdfast.meta.v1.Query.get_upload:type_name -> holdfast.meta.v1.GetUpload
-	50, // 71: holdfast.meta.v1.Query.list_parts:type_name -> holdfast.meta.v1.ListParts
-	51, // 72: holdfast.meta.v1.Query.list_uploads:type_name -> holdfast.meta.v1.ListUploads
-	52, // 73: holdfast.meta.v1.Query.get_data:type_name -> holdfast.meta.v1.GetData
-	53, // 74: holdfast.meta.v1.Query.scan_data:type_name -> holdfast.meta.v1.ScanData
-	54, // 75: holdfast.meta.v1.Query.scan_garbage:type_name -> holdfast.meta.v1.ScanGarbage
-	55, // 76: holdfast.meta.v1.Query.scan_repair:type_name -> holdfast.meta.v1.ScanRepair
-	56, // 77: holdfast.meta.v1.Query.get_bucket:type_name -> holdfast.meta.v1.GetBucket
-	57, // 78: holdfast.meta.v1.Query.list_buckets:type_name -> holdfast.meta.v1.ListBuckets
-	58, // 79: holdfast.meta.v1.Query.get_cluster:type_name -> holdfast.meta.v1.GetCluster
-	59, // 80: holdfast.meta.v1.Query.list_drives:type_name -> holdfast.meta.v1.ListDrives
-	60, // 81: holdfast.meta.v1.Query.list_nodes:type_name -> holdfast.meta.v1.ListNodes
-	61, // 82: holdfast.meta.v1.Query.get_settings:type_name -> holdfast.meta.v1.GetSettings
-	62, // 83: holdfast.meta.v1.Query.get_layout:type_name -> holdfast.meta.v1.GetLayout
-	11, // 84: holdfast.meta.v1.Answer.manifest:type_name -> holdfast.meta.v1.Manifest
-	64, // 85: holdfast.meta.v1.Answer.entries:type_name -> holdfast.meta.v1.Entry
-	13, // 86: holdfast.meta.v1.Answer.upload:type_name -> holdfast.meta.v1.Upload
-	10, // 87: holdfast.meta.v1.Answer.parts:type_name -> holdfast.meta.v1.Part
-	65, // 88: holdfast.meta.v1.Answer.data:type_name -> holdfast.meta.v1.DataRecord
-	36, // 89: holdfast.meta.v1.Answer.buckets:type_name -> holdfast.meta.v1.Bucket
-	41, // 90: holdfast.meta.v1.Answer.cluster:type_name -> holdfast.meta.v1.Cluster
-	37, // 91: holdfast.meta.v1.Answer.drives:type_name -> holdfast.meta.v1.Drive
-	38, // 92: holdfast.meta.v1.Answer.nodes:type_name -> holdfast.meta.v1.Node
-	39, // 93: holdfast.meta.v1.Answer.settings:type_name -> holdfast.meta.v1.Settings
-	40, // 94: holdfast.meta.v1.Answer.layout:type_name -> holdfast.meta.v1.ClusterLayout
-	43, // 95: holdfast.meta.v1.Entry.current:type_name -> holdfast.meta.v1.Current
-	13, // 96: holdfast.meta.v1.Entry.upload:type_name -> holdfast.meta.v1.Upload
-	7,  // 97: holdfast.meta.v1.DataRecord.placement:type_name -> holdfast.meta.v1.Placement
-	98, // [98:98] is the sub-list for method output_type
-	98, // [98:98] is the sub-list for method input_type
-	98, // [98:98] is the sub-list for extension type_name
-	98, // [98:98] is the sub-list for extension extendee
-	0,  // [0:98] is the sub-list for field type_name
+	7,   // 0: holdfast.meta.v1.Placement.layout:type_name -> holdfast.meta.v1.Layout
+	1,   // 1: holdfast.meta.v1.Checksum.algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
+	2,   // 2: holdfast.meta.v1.Checksum.type:type_name -> holdfast.meta.v1.Checksum.Type
+	9,   // 3: holdfast.meta.v1.Part.checksum:type_name -> holdfast.meta.v1.Checksum
+	8,   // 4: holdfast.meta.v1.Part.placement:type_name -> holdfast.meta.v1.Placement
+	11,  // 5: holdfast.meta.v1.Manifest.parts:type_name -> holdfast.meta.v1.Part
+	10,  // 6: holdfast.meta.v1.Manifest.envelope:type_name -> holdfast.meta.v1.Envelope
+	75,  // 7: holdfast.meta.v1.Manifest.headers:type_name -> holdfast.meta.v1.Manifest.HeadersEntry
+	76,  // 8: holdfast.meta.v1.Manifest.metadata:type_name -> holdfast.meta.v1.Manifest.MetadataEntry
+	9,   // 9: holdfast.meta.v1.Manifest.checksum:type_name -> holdfast.meta.v1.Checksum
+	13,  // 10: holdfast.meta.v1.Manifest.retention:type_name -> holdfast.meta.v1.Retention
+	3,   // 11: holdfast.meta.v1.Retention.mode:type_name -> holdfast.meta.v1.Retention.Mode
+	10,  // 12: holdfast.meta.v1.Upload.envelope:type_name -> holdfast.meta.v1.Envelope
+	77,  // 13: holdfast.meta.v1.Upload.headers:type_name -> holdfast.meta.v1.Upload.HeadersEntry
+	78,  // 14: holdfast.meta.v1.Upload.metadata:type_name -> holdfast.meta.v1.Upload.MetadataEntry
+	1,   // 15: holdfast.meta.v1.Upload.checksum_algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
+	2,   // 16: holdfast.meta.v1.Upload.checksum_type:type_name -> holdfast.meta.v1.Checksum.Type
+	13,  // 17: holdfast.meta.v1.Upload.retention:type_name -> holdfast.meta.v1.Retention
+	17,  // 18: holdfast.meta.v1.Command.put_version:type_name -> holdfast.meta.v1.PutVersion
+	18,  // 19: holdfast.meta.v1.Command.delete_version:type_name -> holdfast.meta.v1.DeleteVersion
+	20,  // 20: holdfast.meta.v1.Command.create_upload:type_name -> holdfast.meta.v1.CreateUpload
+	21,  // 21: holdfast.meta.v1.Command.put_part:type_name -> holdfast.meta.v1.PutPart
+	22,  // 22: holdfast.meta.v1.Command.complete_upload:type_name -> holdfast.meta.v1.CompleteUpload
+	24,  // 23: holdfast.meta.v1.Command.abort_upload:type_name -> holdfast.meta.v1.AbortUpload
+	25,  // 24: holdfast.meta.v1.Command.swap_drives:type_name -> holdfast.meta.v1.SwapDrives
+	27,  // 25: holdfast.meta.v1.Command.ack_garbage:type_name -> holdfast.meta.v1.AckGarbage
+	28,  // 26: holdfast.meta.v1.Command.ack_repair:type_name -> holdfast.meta.v1.AckRepair
+	30,  // 27: holdfast.meta.v1.Command.close_bucket:type_name -> holdfast.meta.v1.CloseBucket
+	31,  // 28: holdfast.meta.v1.Command.open_bucket:type_name -> holdfast.meta.v1.OpenBucket
+	29,  // 29: holdfast.meta.v1.Command.queue_repair:type_name -> holdfast.meta.v1.QueueRepair
+	19,  // 30: holdfast.meta.v1.Command.update_version:type_name -> holdfast.meta.v1.UpdateVersion
+	32,  // 31: holdfast.meta.v1.Command.create_bucket:type_name -> holdfast.meta.v1.CreateBucket
+	33,  // 32: holdfast.meta.v1.Command.mark_bucket:type_name -> holdfast.meta.v1.MarkBucket
+	34,  // 33: holdfast.meta.v1.Command.delete_bucket:type_name -> holdfast.meta.v1.DeleteBucket
+	35,  // 34: holdfast.meta.v1.Command.put_drive:type_name -> holdfast.meta.v1.PutDrive
+	38,  // 35: holdfast.meta.v1.Command.init_cluster:type_name -> holdfast.meta.v1.InitCluster
+	36,  // 36: holdfast.meta.v1.Command.put_node:type_name -> holdfast.meta.v1.PutNode
+	37,  // 37: holdfast.meta.v1.Command.put_settings:type_name -> holdfast.meta.v1.PutSettings
+	39,  // 38: holdfast.meta.v1.Command.update_bucket:type_name -> holdfast.meta.v1.UpdateBucket
+	40,  // 39: holdfast.meta.v1.Command.put_documents:type_name -> holdfast.meta.v1.PutDocuments
+	12,  // 40: holdfast.meta.v1.PutVersion.manifest:type_name -> holdfast.meta.v1.Manifest
+	14,  // 41: holdfast.meta.v1.PutVersion.condition:type_name -> holdfast.meta.v1.Condition
+	0,   // 42: holdfast.meta.v1.PutVersion.versioning:type_name -> holdfast.meta.v1.Versioning
+	14,  // 43: holdfast.meta.v1.DeleteVersion.condition:type_name -> holdfast.meta.v1.Condition
+	0,   // 44: holdfast.meta.v1.DeleteVersion.versioning:type_name -> holdfast.meta.v1.Versioning
+	13,  // 45: holdfast.meta.v1.UpdateVersion.retention:type_name -> holdfast.meta.v1.Retention
+	15,  // 46: holdfast.meta.v1.CreateUpload.upload:type_name -> holdfast.meta.v1.Upload
+	11,  // 47: holdfast.meta.v1.PutPart.part:type_name -> holdfast.meta.v1.Part
+	23,  // 48: holdfast.meta.v1.CompleteUpload.parts:type_name -> holdfast.meta.v1.CompletePart
+	9,   // 49: holdfast.meta.v1.CompleteUpload.checksum:type_name -> holdfast.meta.v1.Checksum
+	14,  // 50: holdfast.meta.v1.CompleteUpload.condition:type_name -> holdfast.meta.v1.Condition
+	0,   // 51: holdfast.meta.v1.CompleteUpload.versioning:type_name -> holdfast.meta.v1.Versioning
+	9,   // 52: holdfast.meta.v1.CompletePart.checksum:type_name -> holdfast.meta.v1.Checksum
+	26,  // 53: holdfast.meta.v1.SwapDrives.swaps:type_name -> holdfast.meta.v1.Swap
+	43,  // 54: holdfast.meta.v1.CreateBucket.bucket:type_name -> holdfast.meta.v1.Bucket
+	4,   // 55: holdfast.meta.v1.MarkBucket.state:type_name -> holdfast.meta.v1.Bucket.State
+	44,  // 56: holdfast.meta.v1.PutDrive.drive:type_name -> holdfast.meta.v1.Drive
+	5,   // 57: holdfast.meta.v1.PutDrive.if_state:type_name -> holdfast.meta.v1.Drive.State
+	45,  // 58: holdfast.meta.v1.PutNode.node:type_name -> holdfast.meta.v1.Node
+	6,   // 59: holdfast.meta.v1.PutNode.if_state:type_name -> holdfast.meta.v1.Node.State
+	46,  // 60: holdfast.meta.v1.PutSettings.settings:type_name -> holdfast.meta.v1.Settings
+	48,  // 61: holdfast.meta.v1.InitCluster.cluster:type_name -> holdfast.meta.v1.Cluster
+	79,  // 62: holdfast.meta.v1.UpdateBucket.documents:type_name -> holdfast.meta.v1.UpdateBucket.DocumentsEntry
+	0,   // 63: holdfast.meta.v1.UpdateBucket.versioning:type_name -> holdfast.meta.v1.Versioning
+	41,  // 64: holdfast.meta.v1.PutDocuments.changes:type_name -> holdfast.meta.v1.DocumentChange
+	4,   // 65: holdfast.meta.v1.Bucket.state:type_name -> holdfast.meta.v1.Bucket.State
+	0,   // 66: holdfast.meta.v1.Bucket.versioning:type_name -> holdfast.meta.v1.Versioning
+	80,  // 67: holdfast.meta.v1.Bucket.documents:type_name -> holdfast.meta.v1.Bucket.DocumentsEntry
+	5,   // 68: holdfast.meta.v1.Drive.state:type_name -> holdfast.meta.v1.Drive.State
+	6,   // 69: holdfast.meta.v1.Node.state:type_name -> holdfast.meta.v1.Node.State
+	48,  // 70: holdfast.meta.v1.ClusterLayout.cluster:type_name -> holdfast.meta.v1.Cluster
+	45,  // 71: holdfast.meta.v1.ClusterLayout.nodes:type_name -> holdfast.meta.v1.Node
+	44,  // 72: holdfast.meta.v1.ClusterLayout.drives:type_name -> holdfast.meta.v1.Drive
+	46,  // 73: holdfast.meta.v1.ClusterLayout.settings:type_name -> holdfast.meta.v1.Settings
+	12,  // 74: holdfast.meta.v1.Result.manifest:type_name -> holdfast.meta.v1.Manifest
+	43,  // 75: holdfast.meta.v1.Result.bucket:type_name -> holdfast.meta.v1.Bucket
+	1,   // 76: holdfast.meta.v1.Current.checksum_algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
+	2,   // 77: holdfast.meta.v1.Current.checksum_type:type_name -> holdfast.meta.v1.Checksum.Type
+	8,   // 78: holdfast.meta.v1.Garbage.placement:type_name -> holdfast.meta.v1.Placement
+	54,  // 79: holdfast.meta.v1.Query.get_version:type_name -> holdfast.meta.v1.GetVersion
+	55,  // 80: holdfast.meta.v1.Query.list_objects:type_name -> holdfast.meta.v1.ListObjects
+	57,  // 81: holdfast.meta.v1.Query.get_upload:type_name -> holdfast.meta.v1.GetUpload
+	58,  // 82: holdfast.meta.v1.Query.list_parts:type_name -> holdfast.meta.v1.ListParts
+	59,  // 83: holdfast.meta.v1.Query.list_uploads:type_name -> holdfast.meta.v1.ListUploads
+	60,  // 84: holdfast.meta.v1.Query.get_data:type_name -> holdfast.meta.v1.GetData
+	61,  // 85: holdfast.meta.v1.Query.scan_data:type_name -> holdfast.meta.v1.ScanData
+	62,  // 86: holdfast.meta.v1.Query.scan_garbage:type_name -> holdfast.meta.v1.ScanGarbage
+	63,  // 87: holdfast.meta.v1.Query.scan_repair:type_name -> holdfast.meta.v1.ScanRepair
+	56,  // 88: holdfast.meta.v1.Query.list_versions:type_name -> holdfast.meta.v1.ListVersions
+	64,  // 89: holdfast.meta.v1.Query.get_bucket:type_name -> holdfast.meta.v1.GetBucket
+	65,  // 90: holdfast.meta.v1.Query.list_buckets:type_name -> holdfast.meta.v1.ListBuckets
+	66,  // 91: holdfast.meta.v1.Query.get_cluster:type_name -> holdfast.meta.v1.GetCluster
+	67,  // 92: holdfast.meta.v1.Query.list_drives:type_name -> holdfast.meta.v1.ListDrives
+	68,  // 93: holdfast.meta.v1.Query.list_nodes:type_name -> holdfast.meta.v1.ListNodes
+	69,  // 94: holdfast.meta.v1.Query.get_settings:type_name -> holdfast.meta.v1.GetSettings
+	71,  // 95: holdfast.meta.v1.Query.get_layout:type_name -> holdfast.meta.v1.GetLayout
+	70,  // 96: holdfast.meta.v1.Query.list_documents:type_name -> holdfast.meta.v1.ListDocuments
+	12,  // 97: holdfast.meta.v1.Answer.manifest:type_name -> holdfast.meta.v1.Manifest
+	73,  // 98: holdfast.meta.v1.Answer.entries:type_name -> holdfast.meta.v1.Entry
+	15,  // 99: holdfast.meta.v1.Answer.upload:type_name -> holdfast.meta.v1.Upload
+	11,  // 100: holdfast.meta.v1.Answer.parts:type_name -> holdfast.meta.v1.Part
+	74,  // 101: holdfast.meta.v1.Answer.data:type_name -> holdfast.meta.v1.DataRecord
+	43,  // 102: holdfast.meta.v1.Answer.buckets:type_name -> holdfast.meta.v1.Bucket
+	48,  // 103: holdfast.meta.v1.Answer.cluster:type_name -> holdfast.meta.v1.Cluster
+	44,  // 104: holdfast.meta.v1.Answer.drives:type_name -> holdfast.meta.v1.Drive
+	45,  // 105: holdfast.meta.v1.Answer.nodes:type_name -> holdfast.meta.v1.Node
+	46,  // 106: holdfast.meta.v1.Answer.settings:type_name -> holdfast.meta.v1.Settings
+	47,  // 107: holdfast.meta.v1.Answer.layout:type_name -> holdfast.meta.v1.ClusterLayout
+	42,  // 108: holdfast.meta.v1.Answer.documents:type_name -> holdfast.meta.v1.Document
+	50,  // 109: holdfast.meta.v1.Entry.current:type_name -> holdfast.meta.v1.Current
+	15,  // 110: holdfast.meta.v1.Entry.upload:type_name -> holdfast.meta.v1.Upload
+	12,  // 111: holdfast.meta.v1.Entry.details:type_name -> holdfast.meta.v1.Manifest
+	8,   // 112: holdfast.meta.v1.DataRecord.placement:type_name -> holdfast.meta.v1.Placement
+	113, // [113:113] is the sub-list for method output_type
+	113, // [113:113] is the sub-list for method input_type
+	113, // [113:113] is the sub-list for extension type_name
+	113, // [113:113] is the sub-list for extension extendee
+	0,   // [0:113] is the sub-list for field type_name
 }
 
 func init() { file_meta_proto_init() }
@@ -5618,7 +6669,7 @@ func file_meta_proto_init() {
 	if File_meta_proto != nil {
 		return
 	}
-	file_meta_proto_msgTypes[8].OneofWrappers = []any{
+	file_meta_proto_msgTypes[9].OneofWrappers = []any{
 		(*Command_PutVersion)(nil),
 		(*Command_DeleteVersion)(nil),
 		(*Command_CreateUpload)(nil),
@@ -5631,6 +6682,7 @@ func file_meta_proto_init() {
 		(*Command_CloseBucket)(nil),
 		(*Command_OpenBucket)(nil),
 		(*Command_QueueRepair)(nil),
+		(*Command_UpdateVersion)(nil),
 		(*Command_CreateBucket)(nil),
 		(*Command_MarkBucket)(nil),
 		(*Command_DeleteBucket)(nil),
@@ -5638,8 +6690,12 @@ func file_meta_proto_init() {
 		(*Command_InitCluster)(nil),
 		(*Command_PutNode)(nil),
 		(*Command_PutSettings)(nil),
+		(*Command_UpdateBucket)(nil),
+		(*Command_PutDocuments)(nil),
 	}
-	file_meta_proto_msgTypes[40].OneofWrappers = []any{
+	file_meta_proto_msgTypes[12].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[32].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[46].OneofWrappers = []any{
 		(*Query_GetVersion)(nil),
 		(*Query_ListObjects)(nil),
 		(*Query_GetUpload)(nil),
@@ -5649,6 +6705,7 @@ func file_meta_proto_init() {
 		(*Query_ScanData)(nil),
 		(*Query_ScanGarbage)(nil),
 		(*Query_ScanRepair)(nil),
+		(*Query_ListVersions)(nil),
 		(*Query_GetBucket_)(nil),
 		(*Query_ListBuckets)(nil),
 		(*Query_GetCluster)(nil),
@@ -5656,14 +6713,15 @@ func file_meta_proto_init() {
 		(*Query_ListNodes)(nil),
 		(*Query_GetSettings)(nil),
 		(*Query_GetLayout)(nil),
+		(*Query_ListDocuments)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meta_proto_rawDesc), len(file_meta_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   64,
+			NumEnums:      7,
+			NumMessages:   74,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
