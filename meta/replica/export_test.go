@@ -33,3 +33,15 @@ func (h *Host) SwapThenTransfer(group uint32, in, out, to id.Drive) bool {
 
 // RemoveDriveAtOnce is RemoveDrive without the attempt to hand over.
 func (h *Host) RemoveDriveAtOnce(drive id.Drive) error { return h.remove(drive, func(*loop) {}) }
+
+// TransferTo has the leader hand over to the member on a drive.
+func (h *Host) TransferTo(group uint32, drive id.Drive) {
+	if lead := h.leader(group); lead != nil {
+		lead.l.in.call(func(l *loop) {
+			if r := l.replicas[group]; r != nil {
+				r.node.TransferLeader(r.config.voterOn(drive))
+				l.touch(r)
+			}
+		})
+	}
+}

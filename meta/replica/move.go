@@ -22,8 +22,10 @@ var (
 // MoveReplica gives the place of a group's replica on one drive to another drive; both may be the
 // same one, if its replica is lost. The new replica joins as a learner under a raft ID of its own,
 // catches up, and takes the place in one joint change of configuration. It returns when the old one
-// is out. Interrupted, by ctx or a crash, it is to be called again and goes on where it stood. It works at
-// the host that leads the group: kind.NotLeader says that another one does by now.
+// is out. Interrupted, by ctx, a crash or another leader, it is to be called again, wherever the group
+// is led by then, and goes on where it stood: with the learner that is on the drive already. Learners on
+// other drives are removed. It works at the host that leads the group: kind.NotLeader says that another
+// one does by now.
 func (h *Host) MoveReplica(ctx context.Context, group uint32, from, to id.Drive) error {
 	if int(group) >= len(h.groups) {
 		return fmt.Errorf("replica: no group %d", group)
@@ -38,16 +40,55 @@ func (h *Host) MoveReplica(ctx context.Context, group uint32, from, to id.Drive)
 	poll := time.NewTicker(h.cfg.Tick)
 	defer poll.Stop()
 	var proof proof
+	err := h.settleBy(ctx, group, poll.C, func() (bool, error) { return h.moveStep(ctx, group, from, to, &proof) })
+	if err != nil {
+		return err
+	}
+	return h.spread(ctx, group, poll.C)
+}
+
+// AbandonMove removes the learners of a group that is led here: what a move left that was interrupted,
+// and that nobody wants any more. A leader does it by itself only after learnerTicks, as it does not know
+// that. kind.Conflict says that a move is under way here.
+func (h *Host) AbandonMove(ctx context.Context, group uint32) error {
+	if int(group) >= len(h.groups) {
+		return fmt.Errorf("replica: no group %d", group)
+	}
+	g := &h.groups[group]
+	select {
+	case g.moving <- struct{}{}:
+		defer func() { <-g.moving }()
+	default:
+		return errRefused
+	}
+	poll := time.NewTicker(h.cfg.Tick)
+	defer poll.Stop()
+	return h.settleBy(ctx, group, poll.C, func() (bool, error) {
+		v, err := h.lookAt(ctx, group)
+		switch {
+		case err != nil:
+			return false, err
+		case v.config.joint():
+			return false, nil
+		case len(v.config.conf.Learners) == 0:
+			return true, nil
+		}
+		return false, h.proposeConfig(ctx, group, change(pb.ConfChangeRemoveNode, v.config.conf.Learners[0]), nil)
+	})
+}
+
+// settleBy takes one step after the other, a tick apart, until the last is done, or one cannot be done here.
+func (h *Host) settleBy(ctx context.Context, group uint32, poll <-chan time.Time, step func() (done bool, err error)) error {
 	for {
-		done, err := h.moveStep(ctx, group, from, to, &proof)
+		done, err := step()
 		if done {
-			return h.spread(ctx, group, poll.C)
+			return nil
 		}
 		if err != nil && (h.ledElsewhere(group) || !kind.Is(err, kind.NotLeader) && !kind.Is(err, kind.Unavailable) && !errors.Is(err, errRefused)) {
 			return err
 		}
 		select {
-		case <-poll.C:
+		case <-poll:
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), err)
 		case <-h.life.Done():
