@@ -584,13 +584,20 @@ func (x *Checksum) GetParts() uint32 {
 	return 0
 }
 
-// Envelope: the object key wrapped under a customer's key. See package seal for the format.
+// Envelope: the object key wrapped under a customer's key or under a data key of a KMS. See package
+// seal for the format.
 type Envelope struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`                        // 1 = SSE-C
-	Salt          []byte                 `protobuf:"bytes,2,opt,name=salt,proto3" json:"salt,omitempty"`                               // 32 bytes
-	WrappedKey    []byte                 `protobuf:"bytes,3,opt,name=wrapped_key,json=wrappedKey,proto3" json:"wrapped_key,omitempty"` // nonce | ciphertext | tag
-	Commitment    []byte                 `protobuf:"bytes,4,opt,name=commitment,proto3" json:"commitment,omitempty"`                   // 32 bytes, key-commitment tag
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Version    uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`                        // 1 = SSE-C, 2 = managed
+	Salt       []byte                 `protobuf:"bytes,2,opt,name=salt,proto3" json:"salt,omitempty"`                               // 32 bytes
+	WrappedKey []byte                 `protobuf:"bytes,3,opt,name=wrapped_key,json=wrappedKey,proto3" json:"wrapped_key,omitempty"` // nonce | ciphertext | tag
+	Commitment []byte                 `protobuf:"bytes,4,opt,name=commitment,proto3" json:"commitment,omitempty"`                   // 32 bytes, key-commitment tag
+	// managed only
+	Method        uint32 `protobuf:"varint,5,opt,name=method,proto3" json:"method,omitempty"`                          // seal.Method: 1 = SSE-S3, 2 = SSE-KMS
+	KmsKeyId      string `protobuf:"bytes,6,opt,name=kms_key_id,json=kmsKeyId,proto3" json:"kms_key_id,omitempty"`     // the master key's name
+	KmsBlob       []byte `protobuf:"bytes,7,opt,name=kms_blob,json=kmsBlob,proto3" json:"kms_blob,omitempty"`          // the data key, wrapped by the KMS; at most 1024 bytes
+	KmsContext    []byte `protobuf:"bytes,8,opt,name=kms_context,json=kmsContext,proto3" json:"kms_context,omitempty"` // the client's pairs (seal.Context.Canonical), without aws:s3:arn
+	BucketKey     bool   `protobuf:"varint,9,opt,name=bucket_key,json=bucketKey,proto3" json:"bucket_key,omitempty"`   // the data key is the bucket's
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -651,6 +658,41 @@ func (x *Envelope) GetCommitment() []byte {
 		return x.Commitment
 	}
 	return nil
+}
+
+func (x *Envelope) GetMethod() uint32 {
+	if x != nil {
+		return x.Method
+	}
+	return 0
+}
+
+func (x *Envelope) GetKmsKeyId() string {
+	if x != nil {
+		return x.KmsKeyId
+	}
+	return ""
+}
+
+func (x *Envelope) GetKmsBlob() []byte {
+	if x != nil {
+		return x.KmsBlob
+	}
+	return nil
+}
+
+func (x *Envelope) GetKmsContext() []byte {
+	if x != nil {
+		return x.KmsContext
+	}
+	return nil
+}
+
+func (x *Envelope) GetBucketKey() bool {
+	if x != nil {
+		return x.BucketKey
+	}
+	return false
 }
 
 // Part: one piece of an object. An object put in one request has one part, number 1.
@@ -5919,7 +5961,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x04Type\x12\t\n" +
 	"\x05UNSET\x10\x00\x12\x0f\n" +
 	"\vFULL_OBJECT\x10\x01\x12\r\n" +
-	"\tCOMPOSITE\x10\x02\"y\n" +
+	"\tCOMPOSITE\x10\x02\"\x8a\x02\n" +
 	"\bEnvelope\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04salt\x18\x02 \x01(\fR\x04salt\x12\x1f\n" +
@@ -5927,7 +5969,15 @@ const file_meta_proto_rawDesc = "" +
 	"wrappedKey\x12\x1e\n" +
 	"\n" +
 	"commitment\x18\x04 \x01(\fR\n" +
-	"commitment\"\xc9\x02\n" +
+	"commitment\x12\x16\n" +
+	"\x06method\x18\x05 \x01(\rR\x06method\x12\x1c\n" +
+	"\n" +
+	"kms_key_id\x18\x06 \x01(\tR\bkmsKeyId\x12\x19\n" +
+	"\bkms_blob\x18\a \x01(\fR\akmsBlob\x12\x1f\n" +
+	"\vkms_context\x18\b \x01(\fR\n" +
+	"kmsContext\x12\x1d\n" +
+	"\n" +
+	"bucket_key\x18\t \x01(\bR\tbucketKey\"\xc9\x02\n" +
 	"\x04Part\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x17\n" +
