@@ -34,6 +34,8 @@ const (
 	Conflict Kind = 8
 	// Canceled: the caller went away.
 	Canceled Kind = 9
+	// Exists: what was to be made is there already.
+	Exists Kind = 10
 
 	// NoSuchBucket and those below are what a client of the S3 API can cause.
 	NoSuchBucket        Kind = 100

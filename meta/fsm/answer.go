@@ -49,6 +49,8 @@ func answer(r Reader, group uint32, q *metapb.Query) (*metapb.Answer, error) {
 	switch op := q.Op.(type) {
 	case *metapb.Query_ListObjects:
 		return listObjects(r, q.Bucket, op.ListObjects)
+	case *metapb.Query_ListVersions:
+		return listVersions(r, q.Bucket, op.ListVersions)
 	case *metapb.Query_ListUploads:
 		return listUploads(r, q.Bucket, op.ListUploads)
 	}
@@ -101,6 +103,8 @@ func answerSystem(r Reader, q *metapb.Query) (*metapb.Answer, error) {
 		return &metapb.Answer{Settings: settings}, err
 	case *metapb.Query_GetLayout:
 		return getLayout(r, op.GetLayout)
+	case *metapb.Query_ListDocuments:
+		return listDocuments(r, op.ListDocuments)
 	}
 	return nil, refuse(kind.InvalidArgument, "the system group does not know this query")
 }
@@ -112,23 +116,9 @@ func getVersion(r Reader, current []byte, q *metapb.GetVersion) (*metapb.Answer,
 	if err != nil {
 		return nil, err
 	}
-	var sequence uint64
-	found, missing := cur != nil, errNoSuchKey
-	switch {
-	case q.NullVersion:
-		missing = errNoSuchVersion
-		sequence, found, err = findNull(r, object, cur)
-	case len(q.VersionId) > 0:
-		missing = errNoSuchVersion
-		sequence, found, err = findVersion(r, object, cur, q.VersionId)
-	case cur != nil:
-		sequence = cur.Sequence
-	}
+	sequence, err := selectVersion(r, object, cur, q.VersionId, q.NullVersion)
 	if err != nil {
 		return nil, err
-	}
-	if !found {
-		return nil, missing
 	}
 	var m *metapb.Manifest
 	if q.WithoutParts {

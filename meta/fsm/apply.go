@@ -81,6 +81,8 @@ func (a *applier) run() (*metapb.Result, error) {
 	switch op := a.cmd.Op.(type) {
 	case *metapb.Command_PutVersion:
 		return a.putVersion(op.PutVersion)
+	case *metapb.Command_UpdateVersion:
+		return a.updateVersion(op.UpdateVersion)
 	case *metapb.Command_DeleteVersion:
 		return a.deleteVersion(op.DeleteVersion)
 	case *metapb.Command_CreateUpload:
@@ -111,6 +113,10 @@ func (a *applier) runSystem() (*metapb.Result, error) {
 		return a.putNode(op.PutNode)
 	case *metapb.Command_PutSettings:
 		return a.putSettings(op.PutSettings)
+	case *metapb.Command_UpdateBucket:
+		return a.updateBucket(op.UpdateBucket)
+	case *metapb.Command_PutDocuments:
+		return a.putDocuments(op.PutDocuments)
 	}
 	return nil, refuse(kind.InvalidArgument, "the system group does not know this command")
 }

@@ -89,7 +89,7 @@ func (a *applier) createBucket(c *metapb.CreateBucket) (*metapb.Result, error) {
 	switch {
 	case b.GetName() == "" || len(b.Name) > maxNameLen:
 		return nil, refuse(kind.InvalidBucketName, "The specified bucket is not valid.")
-	case len(b.Id) != id.Size || len(b.Owner) > maxKeyLen || len(b.Region) > maxNameLen:
+	case len(b.Id) != id.Size || proto.Size(b) > maxBucket || len(b.Owner) > maxKeyLen || len(b.Region) > maxNameLen:
 		return nil, refuse(kind.InvalidArgument, "bucket: a field is out of range")
 	}
 	old, err := loadBucket(a.s, b.Name)
@@ -111,7 +111,10 @@ func (a *applier) createBucket(c *metapb.CreateBucket) (*metapb.Result, error) {
 		return nil, refuse(kind.TooManyBuckets, "You have attempted to create more buckets than allowed.")
 	}
 	rec := proto.CloneOf(b)
-	rec.State = metapb.Bucket_ACTIVE
+	rec.State, rec.Revision = metapb.Bucket_ACTIVE, a.index
+	if rec.ObjectLock {
+		rec.Versioning = metapb.Versioning_ENABLED
+	}
 	return &metapb.Result{Bucket: rec}, save(a.s, bucketKey(b.Name), rec)
 }
 

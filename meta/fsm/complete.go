@@ -118,6 +118,7 @@ func manifestOf(u *metapb.Upload, c *metapb.CompleteUpload, parts []*metapb.Part
 	m := &metapb.Manifest{
 		VersionId: u.VersionId, Etag: c.Etag, ModifiedMs: nowMs, Parts: parts, Envelope: u.Envelope, Headers: u.Headers,
 		Metadata: u.Metadata, Checksum: c.Checksum, StorageClass: u.StorageClass, Tags: u.Tags, Multipart: true,
+		Retention: u.Retention, LegalHold: u.LegalHold, Owner: u.Owner, Acl: u.Acl,
 	}
 	for _, p := range parts {
 		m.Size += p.Size

@@ -77,6 +77,10 @@ func setNumber(c *metapb.Current, field protowire.Number, v uint64) bool {
 		c.Inlined = v != 0
 	case 13:
 		c.Older = v != 0
+	case 14:
+		c.Locked = v != 0
+	case 16:
+		c.Managed = v != 0
 	default:
 		return false
 	}
@@ -91,6 +95,8 @@ func setText(c *metapb.Current, field protowire.Number, v string) bool {
 		c.Etag = v
 	case 8:
 		c.StorageClass = v
+	case 15:
+		c.Owner = v
 	default:
 		return false
 	}

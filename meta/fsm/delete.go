@@ -52,6 +52,9 @@ func (a *applier) deleteAddressed(cur *metapb.Current, c *metapb.DeleteVersion) 
 	if err := checkCondition(c.Condition, target); err != nil {
 		return nil, err
 	}
+	if err := a.removable(target, c.BypassGovernance); err != nil {
+		return nil, err
+	}
 	if err := a.remove(cur, target); err != nil {
 		return nil, err
 	}
@@ -79,6 +82,9 @@ func (a *applier) deleteCurrent(cur *metapb.Current, c *metapb.DeleteVersion) (*
 			return &metapb.Result{}, nil
 		}
 		if cur.NullVersion && !cur.Older {
+			if err := a.removable(cur, c.BypassGovernance); err != nil {
+				return nil, err
+			}
 			err := a.remove(cur, cur)
 			return &metapb.Result{Found: true, Manifest: briefManifest(cur)}, err
 		}
@@ -87,7 +93,7 @@ func (a *applier) deleteCurrent(cur *metapb.Current, c *metapb.DeleteVersion) (*
 	if len(c.MarkerId) != id.Size {
 		return nil, refuse(kind.InvalidArgument, "the version ID of a delete marker has 16 bytes")
 	}
-	marker := &metapb.Manifest{VersionId: c.MarkerId, DeleteMarker: true, ModifiedMs: a.cmd.NowMs}
+	marker := &metapb.Manifest{VersionId: c.MarkerId, DeleteMarker: true, ModifiedMs: a.cmd.NowMs, Owner: c.Owner}
 	if err := a.place(cur, &write{m: marker}, c.Versioning); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package fsm
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -23,6 +24,9 @@ func describeResult(r *metapb.Result) string {
 	}
 	if r.Bucket != nil {
 		out += " " + describeBucket(r.Bucket)
+	}
+	if r.Revision != 0 {
+		out += fmt.Sprintf(" revision %d", r.Revision)
 	}
 	if r.LayoutVersion != 0 {
 		out += fmt.Sprintf(" layout %d", r.LayoutVersion)
@@ -45,7 +49,7 @@ func describeManifest(m *metapb.Manifest) string {
 	if !m.DeleteMarker {
 		out += fmt.Sprintf(" size=%d etag=%s", m.Size, m.Etag)
 	}
-	out += fmt.Sprintf(" t=%d", m.ModifiedMs)
+	out += fmt.Sprintf(" t=%d", m.ModifiedMs) + describeLock(m)
 	for _, p := range m.Parts {
 		out += " " + describePart(p)
 	}
@@ -53,6 +57,22 @@ func describeManifest(m *metapb.Manifest) string {
 		out += fmt.Sprintf(" and %d records", m.PartRecords)
 	}
 	return out
+}
+
+func describeLock(m *metapb.Manifest) (out string) {
+	if m.GetRetention() != nil {
+		out = fmt.Sprintf(" %s until %d", m.Retention.Mode, m.Retention.UntilMs)
+	}
+	if m.GetTags() != "" {
+		out += " tags=" + m.Tags
+	}
+	if m.GetOwner() != "" {
+		out += " owner=" + m.Owner
+	}
+	if len(m.GetAcl()) > 0 {
+		out += " acl=" + string(m.Acl)
+	}
+	return out + flags("", "hold", m.GetLegalHold())
 }
 
 func describePart(p *metapb.Part) string {
@@ -90,7 +110,14 @@ func describeSettings(s *metapb.Settings) string {
 }
 
 func describeBucket(b *metapb.Bucket) string {
-	return fmt.Sprintf("{%s %s owner=%s %s}", b.Name, nameOf(b.Id), b.Owner, b.State)
+	out := fmt.Sprintf("{%s %s owner=%s %s", b.Name, nameOf(b.Id), b.Owner, b.State)
+	if b.Versioning != 0 {
+		out += " " + b.Versioning.String()
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Documents)) {
+		out += fmt.Sprintf(" %s=%s", name, b.Documents[name])
+	}
+	return out + flags("", "lock", b.ObjectLock) + "}"
 }
 
 func describeAnswer(a *metapb.Answer) string {
@@ -103,10 +130,14 @@ func describeAnswer(a *metapb.Answer) string {
 	if a.Manifest != nil {
 		say("%s", describeManifest(a.Manifest))
 	}
+	versions := slices.ContainsFunc(a.Entries, func(e *metapb.Entry) bool { return e.Latest })
 	for _, e := range a.Entries {
 		switch {
 		case e.CommonPrefix:
 			say("%s …", e.Key)
+		case versions && e.Current != nil || e.Details != nil:
+			line := fmt.Sprintf("%s %s@%d", e.Key, nameOf(e.Current.VersionId), e.Current.Sequence) + flags("", "latest", e.Latest, "marker", e.Current.DeleteMarker, "null", e.Current.NullVersion)
+			say("%s%s", line, describeLock(e.Details))
 		case e.Upload != nil:
 			say("%s upload %s", e.Key, nameOf(e.Upload.UploadId))
 		default:
@@ -125,6 +156,12 @@ func describeAnswer(a *metapb.Answer) string {
 			continue
 		}
 		say("%s on %s refs=%d t=%d", nameOf(d.DataId), describeDrives(d.Placement), d.Placement.Refs, d.SinceMs)
+	}
+	for _, d := range a.Documents {
+		say("%s/%s = %s @%d", d.Collection, d.Name, d.Value, d.Revision)
+	}
+	if a.Revision != 0 {
+		say("revision %d", a.Revision)
 	}
 	for _, b := range a.Buckets {
 		say("%s", describeBucket(b))

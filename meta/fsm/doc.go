@@ -44,9 +44,11 @@
 //	| 'S' |                                     | Settings                                    |
 //	| 'L' |                                     | raft index (8) of the last command that     |
 //	|     |                                     | changed a Drive, Cluster, Node or Settings  |
+//	| 'T' | collection 00 name                  | Document                                    |
+//	| 'W' | collection                          | raft index (8) of its last change           |
 //	+-----+-------------------------------------+---------------------------------------------+
 //
-// No value is larger than 320 KiB: parts beyond 256 KiB go into 'm' records, whose number the
+// No value is larger than 320 KiB, but for a Bucket, of 512 KiB with all its settings: parts beyond 256 KiB go into 'm' records, whose number the
 // manifest says (part_records). A part as stored has no placement (queries join it from 'd') and no stream ID if that is the
 // data ID. A version on top has neither 'i' nor 'n': the fresh key of the common case is two
 // records, and replacing it reads one.
@@ -67,6 +69,13 @@
 //     transaction of Badger with memtables of 16 MiB. What would be more goes into Release
 //     records, of which later commands each drop a batch (AckGarbage, even an empty one, several).
 //  8. References to be added are counted before those to be dropped.
+//
+// # Object lock
+//
+// A version that is under retention or a legal hold is not removed, by its ID or by a null version in its place,
+// and a retention is never made shorter or weaker, but for governance with the caller's bypass. Apply judges it, by
+// the command's clock; what it does not understand protects. The Current says whether the rules have to be looked
+// at (locked), so that they cost nothing elsewhere.
 //
 // # Commands said twice
 //

@@ -10,27 +10,29 @@ import (
 
 // The tables: the first byte of each key. doc.go draws the rest.
 const (
-	tableCurrent   = 'c' // bucket, key → Current
-	tableVersion   = 'v' // bucket, key, inverted sequence → Manifest
-	tableParts     = 'm' // bucket, key, inverted sequence, number → Manifest with parts only
-	tableIndex     = 'i' // bucket, key, version ID → sequence, of versions below the current one
-	tableNull      = 'n' // bucket, key → sequence of the null version, when it is below the current one
-	tableUpload    = 'u' // bucket, key, upload ID → Upload
-	tablePart      = 'p' // upload ID, number → Part
-	tableData      = 'd' // data ID → Placement
-	tableGarbage   = 'g' // data ID → Garbage
-	tableRepair    = 'r' // data ID → mark
-	tableClosed    = 'x' // bucket → mark
-	tableRelease   = 'z' // raft index, number → Release
-	tableBacklog   = 'Z' // → number of Release records
-	tableBucket    = 'B' // name → Bucket
-	tableDrive     = 'D' // drive ID → Drive
-	tableNode      = 'N' // node ID → Node
-	tableSettings  = 'S' // → Settings
-	tableLayout    = 'L' // → index of the last command that changed nodes, drives, settings or cluster
-	tableCluster   = 'C' // → Cluster
-	sequenceLen    = 8
-	bucketTableLen = 1 + id.Size
+	tableCurrent    = 'c' // bucket, key → Current
+	tableVersion    = 'v' // bucket, key, inverted sequence → Manifest
+	tableParts      = 'm' // bucket, key, inverted sequence, number → Manifest with parts only
+	tableIndex      = 'i' // bucket, key, version ID → sequence, of versions below the current one
+	tableNull       = 'n' // bucket, key → sequence of the null version, when it is below the current one
+	tableUpload     = 'u' // bucket, key, upload ID → Upload
+	tablePart       = 'p' // upload ID, number → Part
+	tableData       = 'd' // data ID → Placement
+	tableGarbage    = 'g' // data ID → Garbage
+	tableRepair     = 'r' // data ID → mark
+	tableClosed     = 'x' // bucket → mark
+	tableRelease    = 'z' // raft index, number → Release
+	tableBacklog    = 'Z' // → number of Release records
+	tableBucket     = 'B' // name → Bucket
+	tableDrive      = 'D' // drive ID → Drive
+	tableNode       = 'N' // node ID → Node
+	tableSettings   = 'S' // → Settings
+	tableLayout     = 'L' // → index of the last command that changed nodes, drives, settings or cluster
+	tableCluster    = 'C' // → Cluster
+	tableDocument   = 'T' // collection, 0, name → Document
+	tableCollection = 'W' // collection → index of the last command that changed it
+	sequenceLen     = 8
+	bucketTableLen  = 1 + id.Size
 )
 
 // Escapes of S3 keys: a byte 0 becomes 0, 255 and the end is 0, 1. So encoded keys sort as the

@@ -36,6 +36,7 @@ func (a *applier) putVersion(c *metapb.PutVersion) (*metapb.Result, error) {
 	rec := &metapb.Manifest{
 		VersionId: m.VersionId, Size: m.Size, Etag: m.Etag, ModifiedMs: m.ModifiedMs, Parts: m.Parts, Envelope: m.Envelope,
 		Headers: m.Headers, Metadata: m.Metadata, Checksum: m.Checksum, StorageClass: m.StorageClass, Tags: m.Tags, Multipart: m.Multipart,
+		Retention: m.Retention, LegalHold: m.LegalHold, Owner: m.Owner, Acl: m.Acl, Replication: m.Replication,
 	}
 	if rec.ModifiedMs == 0 {
 		rec.ModifiedMs = a.cmd.NowMs
@@ -111,7 +112,16 @@ func checkManifest(m *metapb.Manifest) error {
 	if len(m.Parts) > 0 && size != m.Size || m.Size > maxObjectSize {
 		return bad("size is not the sum of the parts' sizes, or too large")
 	}
-	if detailsSize(m.Headers)+detailsSize(m.Metadata)+len(m.Tags)+proto.Size(m.Envelope)+proto.Size(m.Checksum) > maxDetails {
+	if err := checkRetention(m.Retention); err != nil {
+		return err
+	}
+	return checkDetails(m)
+}
+
+// checkDetails bounds what a manifest holds besides its parts.
+func checkDetails(m *metapb.Manifest) error {
+	size := detailsSize(m.Headers) + detailsSize(m.Metadata) + len(m.Tags) + proto.Size(m.Envelope) + proto.Size(m.Checksum) + len(m.Acl) + len(m.Owner) + len(m.Replication)
+	if size > maxDetails {
 		return refuse(kind.MetadataTooLarge, "Your metadata headers exceed the maximum allowed metadata size")
 	}
 	return nil

@@ -151,6 +151,7 @@ func listBuckets(r Reader, q *metapb.ListBuckets) (*metapb.Answer, error) {
 		if err := proto.Unmarshal(value, b); err != nil {
 			return false, damaged("bucket", err)
 		}
+		b.Documents = nil // a page of buckets is one message
 		a.Buckets = append(a.Buckets, b)
 		return true, nil
 	})

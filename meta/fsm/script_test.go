@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"holdfast/proto/metapb"
 )
 
@@ -164,6 +166,20 @@ func (w words) mode() metapb.Versioning {
 	return metapb.Versioning_UNVERSIONED
 }
 
+// retention is what lock=mode:seconds says, nil without.
+func (w words) retention() *metapb.Retention {
+	mode, until, ok := strings.Cut(w.opts["lock"], ":")
+	if !ok {
+		return nil
+	}
+	n, _ := strconv.ParseInt(until, 10, 64)
+	r := &metapb.Retention{Mode: metapb.Retention_Mode(metapb.Retention_Mode_value[mode]), UntilMs: n * 1000}
+	if mode == "UNKNOWN" {
+		r.Mode = 9
+	}
+	return r
+}
+
 func (w words) condition() *metapb.Condition {
 	return &metapb.Condition{IfMatch: w.opt("if-match"), IfNoneMatch: w.opt("if-none-match"), IfVersion: named(w.opt("if-version")),
 		IfModifiedMs: w.num("if-modified"), IfSize: w.num("if-size")}
@@ -255,10 +271,23 @@ func (r *script) command(name string, w words) *metapb.Command {
 		if w.has("sealed") {
 			m.Envelope = &metapb.Envelope{Version: 1}
 		}
+		m.Retention, m.LegalHold, m.Owner, m.Tags = w.retention(), w.has("hold"), w.opt("owner"), w.opt("tags")
 		cmd.Op = &metapb.Command_PutVersion{PutVersion: &metapb.PutVersion{Manifest: m, Condition: w.condition(), Versioning: w.mode(), ShareFrom: named(w.opt("share"))}}
 	case "delete":
 		cmd.Op = &metapb.Command_DeleteVersion{DeleteVersion: &metapb.DeleteVersion{VersionId: named(w.opt("version")), NullVersion: w.has("null"),
-			MarkerId: named(w.opt("marker")), Condition: w.condition(), Versioning: w.mode()}}
+			MarkerId: named(w.opt("marker")), Condition: w.condition(), Versioning: w.mode(), BypassGovernance: w.has("bypass"), Owner: w.opt("owner")}}
+	case "update":
+		u := &metapb.UpdateVersion{VersionId: named(w.opt("version")), NullVersion: w.has("null"), Retention: w.retention(), BypassGovernance: w.has("bypass")}
+		if w.has("hold") || w.has("free") {
+			u.LegalHold = proto.Bool(w.has("hold"))
+		}
+		if _, ok := w.opts["tags"]; ok {
+			u.Tags = proto.String(w.opt("tags"))
+		}
+		if _, ok := w.opts["acl"]; ok {
+			u.Acl = []byte(w.opt("acl"))
+		}
+		cmd.Op = &metapb.Command_UpdateVersion{UpdateVersion: u}
 	case "create":
 		cmd.Op = &metapb.Command_CreateUpload{CreateUpload: &metapb.CreateUpload{Upload: &metapb.Upload{UploadId: named(w.arg(1)), VersionId: named(w.opt("version")), InitiatedMs: 7}}}
 	case "part":
@@ -299,7 +328,30 @@ func (r *script) command(name string, w words) *metapb.Command {
 		cmd.Op = &metapb.Command_QueueRepair{QueueRepair: &metapb.QueueRepair{DataIds: dataNames(r.group, w.args)}}
 	case "make-bucket":
 		cmd.Op = &metapb.Command_CreateBucket{CreateBucket: &metapb.CreateBucket{MaxBuckets: uint32(w.num("max")),
-			Bucket: &metapb.Bucket{Name: w.arg(0), Id: named(w.opt("id")), Owner: w.opt("owner")}}}
+			Bucket: &metapb.Bucket{Name: w.arg(0), Id: named(w.opt("id")), Owner: w.opt("owner"), ObjectLock: w.has("lock")}}}
+	case "update-bucket":
+		u := &metapb.UpdateBucket{Name: w.arg(0), Id: named(w.opt("id")), IfRevision: uint64(w.num("if-revision")), Documents: map[string][]byte{}}
+		for name, value := range w.opts {
+			if doc, ok := strings.CutPrefix(name, "doc-"); ok {
+				u.Documents[doc] = []byte(value)
+			}
+		}
+		if mode, ok := w.opts["versioning"]; ok {
+			u.Versioning = metapb.Versioning(metapb.Versioning_value[mode]).Enum()
+		}
+		if w.has("lock") {
+			u.ObjectLock = proto.Bool(true)
+		}
+		cmd.Op = &metapb.Command_UpdateBucket{UpdateBucket: u}
+	case "documents": // collection/name/value[/revision|absent|present] …
+		p := &metapb.PutDocuments{}
+		for _, a := range w.args {
+			f := append(strings.Split(a, "/"), "", "", "")
+			d := &metapb.DocumentChange{Collection: f[0], Name: f[1], Value: []byte(f[2]), IfAbsent: f[3] == "absent", IfPresent: f[3] == "present"}
+			d.IfRevision, _ = strconv.ParseUint(f[3], 10, 64)
+			p.Changes = append(p.Changes, d)
+		}
+		cmd = &metapb.Command{Op: &metapb.Command_PutDocuments{PutDocuments: p}}
 	case "mark-bucket":
 		cmd.Op = &metapb.Command_MarkBucket{MarkBucket: &metapb.MarkBucket{Name: w.arg(0), State: metapb.Bucket_State(metapb.Bucket_State_value[w.arg(1)])}}
 	case "delete-bucket":
@@ -338,6 +390,12 @@ func (r *script) query(name string, w words) *metapb.Query {
 			PlaceFrom: uint64(w.num("from")), PlaceTo: uint64(w.num("to"))}}
 	case "list":
 		q.Op = &metapb.Query_ListObjects{ListObjects: &metapb.ListObjects{Prefix: w.opt("prefix"), Delimiter: w.opt("delimiter"), After: w.opt("after"), AfterPrefix: w.has("after-prefix"), Limit: limit}}
+	case "versions":
+		n, _ := strconv.ParseUint(w.opts["sequence"], 10, 64)
+		q.Op = &metapb.Query_ListVersions{ListVersions: &metapb.ListVersions{Prefix: w.opt("prefix"), Delimiter: w.opt("delimiter"), KeyAfter: w.opt("after"), SequenceAfter: n,
+			AfterPrefix: w.has("after-prefix"), Limit: limit, Details: w.has("details")}}
+	case "list-documents":
+		q.Op = &metapb.Query_ListDocuments{ListDocuments: &metapb.ListDocuments{Collection: w.arg(0), After: w.opt("after"), Limit: limit, KnownRevision: uint64(w.num("known"))}}
 	case "uploads":
 		q.Op = &metapb.Query_ListUploads{ListUploads: &metapb.ListUploads{Prefix: w.opt("prefix"), Delimiter: w.opt("delimiter"), KeyAfter: w.opt("after"), UploadAfter: named(w.opt("upload")), AfterPrefix: w.has("after-prefix"), Limit: limit}}
 	case "upload":

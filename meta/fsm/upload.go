@@ -23,6 +23,9 @@ func (a *applier) createUpload(c *metapb.CreateUpload) (*metapb.Result, error) {
 	if proto.Size(u) > maxDetails {
 		return nil, refuse(kind.MetadataTooLarge, "Your metadata headers exceed the maximum allowed metadata size")
 	}
+	if err := checkRetention(u.Retention); err != nil {
+		return nil, err
+	}
 	if err := a.checkOpen(); err != nil {
 		return nil, err
 	}

@@ -117,7 +117,7 @@ func currentOf(m *metapb.Manifest, older bool) *metapb.Current {
 		VersionId: m.VersionId, Sequence: m.Sequence, Size: m.Size, Etag: m.Etag, ModifiedMs: m.ModifiedMs,
 		DeleteMarker: m.DeleteMarker, Sealed: m.Envelope != nil, StorageClass: m.StorageClass,
 		ChecksumAlgorithm: m.GetChecksum().GetAlgorithm(), ChecksumType: m.GetChecksum().GetType(),
-		NullVersion: m.NullVersion, Inlined: inlined, Older: older,
+		NullVersion: m.NullVersion, Inlined: inlined, Older: older, Locked: lockable(m), Owner: m.Owner,
 	}
 }
 
@@ -148,6 +148,11 @@ func (a *applier) place(cur *metapb.Current, w *write, v metapb.Versioning) erro
 	m := w.m
 	m.Sequence = a.index
 	m.NullVersion = v != metapb.Versioning_ENABLED
+	if m.NullVersion {
+		if err := a.replaceable(cur); err != nil {
+			return err
+		}
+	}
 	values, err := encodeVersion(m, a.record)
 	if err != nil {
 		return err
