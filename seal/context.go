@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"holdfast/internal/kind"
@@ -41,8 +42,12 @@ func (c Context) Canonical() []byte {
 	return b
 }
 
-// DecodeContext reads what Canonical wrote, and nothing else (kind.Damaged).
+// DecodeContext reads what Canonical wrote, and nothing else (kind.Damaged). No bytes are no pairs: a
+// record without the field.
 func DecodeContext(b []byte) (Context, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
 	damaged := kind.New(kind.Damaged, "seal: a stored encryption context is damaged")
 	if len(b) < 4 || len(b) > MaxContext {
 		return nil, damaged
@@ -75,7 +80,8 @@ func DecodeContext(b []byte) (Context, error) {
 // kind.InvalidArgument with AWS's sentence.
 func ParseContext(header string) (Context, error) {
 	refused := kind.New(kind.InvalidArgument, msgContext)
-	if len(header) > base64.StdEncoding.EncodedLen(2*MaxContext) { // JSON may spell a letter in six
+	// JSON may spell a letter in six bytes; and the decoder would pass over line feeds.
+	if len(header) > base64.StdEncoding.EncodedLen(2*MaxContext) || strings.ContainsAny(header, "\r\n") {
 		return nil, refused
 	}
 	text, err := base64.StdEncoding.Strict().DecodeString(header)

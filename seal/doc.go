@@ -1,6 +1,6 @@
-// Package seal turns plaintext into ciphertext under a key that the client sends with each request
-// and that is never stored (SSE-C), and back. It sees no disk and no network; randomness is an
-// argument.
+// Package seal turns plaintext into ciphertext, and back: under a key that the client sends with each
+// request and that is never stored (SSE-C), or under a data key of a KMS (SSE-S3, SSE-KMS; package
+// kms). It sees no disk and no network; randomness is an argument.
 //
 // # Nouns
 //
@@ -11,11 +11,13 @@
 //	stream         the sealed chunks of one part, under one data key            NewSealReader, Opener
 //	stream ID      16 bytes which name a stream and are never used again
 //	place          bucket ID, object key's name, version ID                     Binding
+//	KMS key        32 bytes out of a KMS, which wrap object keys                KMSKey
+//	managed        the object key wrapped under a KMS key, for one place        Managed
 //
 // # Keys
 //
-//	customer key
-//	   │ HKDF-SHA256(salt; info = domain, place) ─► wrapping key | commitment
+//	customer key, or data key of a KMS
+//	   │ HKDF-SHA256(salt; info = domain, place[, what the KMS needs]) ─► wrapping key | commitment
 //	   ▼ AES-256-GCM
 //	object key ──HKDF-Expand──► key that wraps data keys; one key for each label of SealSmall
 //	   ▼ AES-256-GCM (part number, stream ID)
@@ -46,6 +48,26 @@
 //	             wrong key or place shows here, also for objects of zero bytes. Both halves come
 //	             from one derivation, so to find a second key that fits an envelope is to find a
 //	             collision of SHA-256, although AES-GCM by itself commits to no key.
+//
+// Managed envelope, version 2: the same three fields, and what it takes to ask the KMS again.
+//
+//	method      1 = SSE-S3, 2 = SSE-KMS
+//	key ID      name of the master key, 1 to 256 bytes
+//	blob        the data key, wrapped by the KMS, 1 to 1024 bytes
+//	context     the pairs that the client sent, canonical, at most 2048 bytes: number of pairs (4
+//	            bytes), then LP(name) LP(value) by the order of the names' bytes. The KMS gets the
+//	            pair aws:s3:arn besides: the ARN of the object, or of the bucket with a bucket key
+//	bucket key  1 if the data key is the bucket's, else 0
+//
+//	domain     = "holdfast/sse-s3/v1" or "holdfast/sse-kms/v1"
+//	okm        = HKDF-SHA256(secret = data key, salt = salt, length = 64,
+//	               info = LP(domain) LP(bucket ID) LP(key) LP(version ID)
+//	                      LP(key ID) LP(blob) LP(context) LP(bucket key, 1 byte))
+//	okm[0:32]  = the AES-256-GCM key that wraps; additional data = domain
+//	okm[32:64] = the commitment, compared first
+//
+// So an envelope opens at its own place only, whatever the KMS binds, and no field of it can be altered
+// or taken from another envelope of the same data key.
 //
 // Wrapped data key:
 //

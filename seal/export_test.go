@@ -26,6 +26,11 @@ func BytesOf(k any) []byte {
 		h = k.hidden
 	case *DataKey:
 		h = k.hidden
+	case *KMSKey:
+		h = k.hidden
 	}
 	return append([]byte(nil), (*h.p).b[:]...)
 }
+
+// KMSKeyOf makes a KMS key of known bytes.
+func KMSKeyOf(b []byte) *KMSKey { return &KMSKey{hide(append([]byte(nil), b...))} }

@@ -52,6 +52,20 @@ func indEnvelope(customer, salt, wrapped, commitment []byte, bucket, key, versio
 	return indOpen(okm[:32], wrapped[:12], wrapped[12:], []byte("holdfast/sse-c/v1"))
 }
 
+// indManaged opens a managed envelope; context is as it is stored.
+func indManaged(method uint32, data, salt, wrapped, commitment []byte, bucketKey bool, bound ...string) ([]byte, error) {
+	domain := map[uint32]string{1: "holdfast/sse-s3/v1", 2: "holdfast/sse-kms/v1"}[method]
+	flag := "\x00"
+	if bucketKey {
+		flag = "\x01"
+	}
+	okm := indExpand(indHMAC(salt, data), 64, append(append([]string{domain}, bound...), flag)...)
+	if domain == "" || !hmac.Equal(okm[32:], commitment) || len(wrapped) != 60 {
+		return nil, errIndependent
+	}
+	return indOpen(okm[:32], wrapped[:12], wrapped[12:], []byte(domain))
+}
+
 func indDataKey(object, wrapped []byte, part uint32, stream string) ([]byte, error) {
 	if len(wrapped) != 61 || wrapped[0] != 1 {
 		return nil, errIndependent
