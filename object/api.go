@@ -28,6 +28,21 @@ type Attributes struct {
 	Metadata     map[string]string // x-amz-meta-*, lower case, without the prefix
 	StorageClass string            // "" is STANDARD
 	Tags         string            // URL-encoded pairs
+	Protection
+	Owner string // account ID; "" is the bucket's owner
+	ACL   []byte // as bucket/acl encodes it; nil is private
+}
+
+// Protection is what object lock says of a version.
+type Protection struct {
+	Retention *Retention
+	LegalHold bool
+}
+
+// Retention protects a version until a time. The zero Mode, in a change, takes a retention away.
+type Retention struct {
+	Mode  metapb.Retention_Mode
+	Until time.Time
 }
 
 // Condition holds the conditional headers of a write; zero values are unset. ETags without quotes.
@@ -71,6 +86,8 @@ type Info struct {
 	Checksum *ChecksumValue // nil when none was stored, or when sealed and no key was given
 	Sealed   bool           // SSE-C
 	Parts    int            // 0 when not multipart
+	// Replication is the value of x-amz-replication-status, "" for none.
+	Replication string
 }
 
 // Range is a byte range as in RFC 9110: First-Last, First- (Last < 0), or the last Suffix bytes.
@@ -130,9 +147,21 @@ func NewReading(info Info, first, length int64, ranged bool, body func(ctx conte
 type DeleteRequest struct {
 	Bucket, Key, VersionID string
 	Condition              Condition
+	BypassGovernance       bool   // the caller may, and says that it wants to
+	Owner                  string // of a delete marker: account ID, "" is the bucket's owner
 }
 
-// DeleteResult answers Delete.
+// UpdateRequest changes what of a version may change without a new one; nil leaves as it is.
+type UpdateRequest struct {
+	Bucket, Key, VersionID string
+	Tags                   *string
+	Retention              *Retention
+	BypassGovernance       bool
+	LegalHold              *bool
+	ACL                    []byte
+}
+
+// DeleteResult answers Delete: the version that was removed, or the delete marker that was made.
 type DeleteResult struct {
 	VersionID    string
 	DeleteMarker bool
@@ -164,6 +193,7 @@ type CreateUploadRequest struct {
 	Customer          *seal.CustomerKey
 	ChecksumAlgorithm metapb.Checksum_Algorithm
 	ChecksumType      metapb.Checksum_Type
+	Initiator         string // account ID; "" is the bucket's owner
 	Attributes
 }
 
@@ -172,6 +202,7 @@ type UploadInfo struct {
 	Bucket, Key, UploadID string
 	Initiated             time.Time
 	StorageClass          string
+	Owner, Initiator      string // account IDs; "" is the bucket's owner
 	Sealed                bool
 	ChecksumAlgorithm     metapb.Checksum_Algorithm
 	ChecksumType          metapb.Checksum_Type
@@ -241,12 +272,37 @@ type ListEntry struct {
 	StorageClass      string
 	ChecksumAlgorithm metapb.Checksum_Algorithm
 	ChecksumType      metapb.Checksum_Type
+	Owner             string // account ID; "" is the bucket's owner
 }
 
 // ListPage is a sorted page; More says that entries follow the last one.
 type ListPage struct {
 	Entries []ListEntry
 	More    bool
+}
+
+// ListVersionsRequest asks for a page of versions. After it stands a key, all of whose versions were returned
+// already unless VersionAfter names the last of them (a NextVersion or a version ID); with AfterPrefix a common prefix.
+type ListVersionsRequest struct {
+	Bucket, Prefix, Delimiter, KeyAfter, VersionAfter string
+	AfterPrefix                                       bool
+	Limit                                             int
+}
+
+// VersionEntry is a version, a delete marker or, when CommonPrefix, a common prefix in Key.
+type VersionEntry struct {
+	ListEntry
+	VersionID    string // "null" or 32 hex digits
+	Latest       bool
+	DeleteMarker bool
+}
+
+// VersionsPage is a page by key, newest version first. NextVersion is where the page after it begins among the
+// versions of its last key.
+type VersionsPage struct {
+	Entries     []VersionEntry
+	More        bool
+	NextVersion string
 }
 
 // ListUploadsRequest asks for a page of unfinished uploads.
@@ -281,4 +337,24 @@ type BucketInfo struct {
 	Owner   string
 	Region  string
 	Created time.Time
+	// What follows may be older than a moment, see Config.BucketCacheAge; ListBuckets has no Documents.
+	Versioning metapb.Versioning
+	ObjectLock bool
+	Documents  map[string][]byte // by name, as the packages in bucket/ print them; not to be changed
+	Revision   uint64
+}
+
+// CreateBucketRequest makes a bucket.
+type CreateBucketRequest struct {
+	Name, Owner, Region string
+	ObjectLock          bool
+	Documents           map[string][]byte
+}
+
+// BucketChange changes settings of a bucket; nil leaves as it is. An empty document is deleted.
+type BucketChange struct {
+	Documents  map[string][]byte
+	Versioning *metapb.Versioning
+	ObjectLock bool   // switch it on
+	IfRevision uint64 // kind.Conflict if the bucket's is another one; 0: whatever it is
 }

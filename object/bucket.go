@@ -64,7 +64,7 @@ func (c *bucketCache) forget(name string, now time.Time) {
 	c.gone[name] = now
 }
 
-// ForgetBucket has the next request look for the bucket anew: another front has deleted it.
+// ForgetBucket has the next request look for the bucket anew: another front has changed or deleted it.
 func (e *Engine) ForgetBucket(name string) { e.buckets.forget(name, e.cfg.Now()) }
 
 func bucketOf(b *metapb.Bucket, now time.Time) (bucketRecord, error) {
@@ -76,7 +76,8 @@ func bucketOf(b *metapb.Bucket, now time.Time) (bucketRecord, error) {
 }
 
 func infoOfBucket(b *metapb.Bucket) BucketInfo {
-	return BucketInfo{Name: b.Name, Owner: b.Owner, Region: b.Region, Created: time.UnixMilli(b.CreatedMs).UTC()}
+	return BucketInfo{Name: b.Name, Owner: b.Owner, Region: b.Region, Created: time.UnixMilli(b.CreatedMs).UTC(),
+		Versioning: b.Versioning, ObjectLock: b.ObjectLock, Documents: b.Documents, Revision: b.Revision}
 }
 
 // lookup finds a bucket, in the cache or by a linearizable query of the system group.
@@ -110,7 +111,7 @@ func (e *Engine) askBucket(ctx context.Context, name string) (*metapb.Bucket, er
 }
 
 // CreateBucket makes a bucket. kind.BucketOwnedByYou or kind.BucketExists when the name is taken.
-func (e *Engine) CreateBucket(ctx context.Context, name, owner, region string) error {
+func (e *Engine) CreateBucket(ctx context.Context, r CreateBucketRequest) error {
 	incarnation, err := id.Random[id.Bucket](e.cfg.Rand)
 	if err != nil {
 		return err
@@ -118,13 +119,41 @@ func (e *Engine) CreateBucket(ctx context.Context, name, owner, region string) e
 	now := e.cfg.Now().UnixMilli()
 	res, err := e.system(ctx, &metapb.Command{NowMs: now, Op: &metapb.Command_CreateBucket{CreateBucket: &metapb.CreateBucket{
 		MaxBuckets: MaxBuckets,
-		Bucket:     &metapb.Bucket{Name: name, Id: incarnation[:], Owner: owner, CreatedMs: now, Region: region},
+		Bucket: &metapb.Bucket{Name: r.Name, Id: incarnation[:], Owner: r.Owner, CreatedMs: now, Region: r.Region,
+			ObjectLock: r.ObjectLock, Documents: r.Documents},
 	}}})
-	if kind.Is(err, kind.BucketExists) && res != nil && res.Bucket != nil && res.Bucket.Owner == owner {
+	if kind.Is(err, kind.BucketExists) && res != nil && res.Bucket != nil && res.Bucket.Owner == r.Owner {
 		return kind.New(kind.BucketOwnedByYou, "Your previous request to create the named bucket succeeded and you already own it.")
 	}
-	e.ForgetBucket(name)
+	e.ForgetBucket(r.Name)
 	return err
+}
+
+// UpdateBucket changes settings of a bucket. When it returns, all fronts work by them.
+func (e *Engine) UpdateBucket(ctx context.Context, name string, c BucketChange) (BucketInfo, error) {
+	b, err := e.lookup(ctx, name)
+	if err != nil {
+		return BucketInfo{}, err
+	}
+	u := &metapb.UpdateBucket{Name: name, Id: b.id[:], Documents: c.Documents, Versioning: c.Versioning, IfRevision: c.IfRevision}
+	if c.ObjectLock {
+		u.ObjectLock = &c.ObjectLock
+	}
+	defer e.ForgetBucket(name)
+	res, err := e.system(ctx, &metapb.Command{NowMs: e.cfg.Now().UnixMilli(), Op: &metapb.Command_UpdateBucket{UpdateBucket: u}})
+	if err != nil {
+		return BucketInfo{}, err
+	}
+	e.ForgetBucket(name)
+	return infoOfBucket(res.Bucket), e.tell(ctx, name)
+}
+
+// tell has the other fronts forget a bucket's record.
+func (e *Engine) tell(ctx context.Context, name string) error {
+	if e.cfg.BucketChanged == nil {
+		return nil
+	}
+	return e.cfg.BucketChanged(ctx, name)
 }
 
 // HeadBucket describes a bucket.
@@ -157,7 +186,7 @@ func (e *Engine) DeleteBucket(ctx context.Context, name string) error {
 		return err
 	}
 	// Look first: a bucket full of objects must not be closed to its writers even for a moment.
-	page, err := e.List(ctx, ListRequest{Bucket: name, Limit: 1})
+	page, err := e.ListVersions(ctx, ListVersionsRequest{Bucket: name, Limit: 1})
 	if err != nil {
 		return err
 	}
@@ -176,10 +205,10 @@ func (e *Engine) DeleteBucket(ctx context.Context, name string) error {
 		}
 		_, err := e.system(ctx, &metapb.Command{NowMs: e.cfg.Now().UnixMilli(),
 			Op: &metapb.Command_DeleteBucket{DeleteBucket: &metapb.DeleteBucket{Name: name, Id: pb.Id}}})
-		if err != nil || e.cfg.BucketGone == nil {
+		if err != nil {
 			return err
 		}
-		return e.cfg.BucketGone(ctx, name)
+		return e.tell(ctx, name)
 	}
 	// Open again even if the client has gone: a bucket left closed would refuse its writers.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reopenTimeout)

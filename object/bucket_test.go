@@ -18,7 +18,7 @@ func TestADeletedBucketIsGoneOnOtherFronts(t *testing.T) {
 	config.Metadata = slow
 	other, err := New(config)
 	must(t, err)
-	s.cfg.BucketGone = func(_ context.Context, name string) error {
+	s.cfg.BucketChanged = func(_ context.Context, name string) error {
 		other.ForgetBucket(name)
 		return nil
 	}
@@ -38,12 +38,12 @@ func TestADeletedBucketIsGoneOnOtherFronts(t *testing.T) {
 	_, err = other.HeadBucket(t.Context(), "b")
 	wantKind(t, err, kind.NoSuchBucket)
 
-	must(t, s.CreateBucket(t.Context(), "b", "root", ""))
+	must(t, s.CreateBucket(t.Context(), CreateBucketRequest{Name: "b", Owner: "root"}))
 	put(s.Engine)
 	slow.after = func() { // the other front has the old record in its hands, but has not kept it yet
 		slow.after = nil
 		renew()
-		must(t, s.CreateBucket(t.Context(), "b", "root", ""))
+		must(t, s.CreateBucket(t.Context(), CreateBucketRequest{Name: "b", Owner: "root"}))
 		put(s.Engine)
 	}
 	_, _ = other.HeadBucket(t.Context(), "b")

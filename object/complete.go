@@ -53,7 +53,7 @@ func (e *Engine) completeOnce(ctx context.Context, r CompleteRequest) (PutResult
 		return PutResult{}, err
 	}
 	complete := &metapb.CompleteUpload{
-		UploadId: u.UploadId, VersionId: u.VersionId, MinPartSize: MinPartSize, Condition: r.Condition.proto(), Parts: completeParts(chosen),
+		UploadId: u.UploadId, VersionId: u.VersionId, MinPartSize: MinPartSize, Condition: r.Condition.proto(), Versioning: t.versioning, Parts: completeParts(chosen),
 	}
 	if r.ExpectSize != nil {
 		complete.ExpectSize = *r.ExpectSize + 1
@@ -71,7 +71,8 @@ func (e *Engine) completeOnce(ctx context.Context, r CompleteRequest) (PutResult
 	if err != nil {
 		return PutResult{}, err
 	}
-	out := PutResult{ETag: res.Manifest.GetEtag(), Modified: modified(res.Manifest.GetModifiedMs()), Size: int64(res.Manifest.GetSize())}
+	out := PutResult{ETag: res.Manifest.GetEtag(), Modified: modified(res.Manifest.GetModifiedMs()), Size: int64(res.Manifest.GetSize()),
+		VersionID: newVersionText(res.Manifest, t.versioning)}
 	if sum != nil {
 		out.Checksum = checksumValue(complete.Checksum, sum)
 	}

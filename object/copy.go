@@ -72,7 +72,7 @@ func (e *Engine) share(ctx context.Context, t target, src found, r CopyRequest) 
 			return PutResult{}, err
 		}
 	}
-	res, err := e.publish(ctx, t, m, &metapb.PutVersion{Condition: r.Condition.proto(), ShareFrom: old.VersionId}, nil)
+	res, err := e.publish(ctx, t, m, &metapb.PutVersion{Condition: r.Condition.proto(), Versioning: t.versioning, ShareFrom: old.VersionId}, nil)
 	res.Checksum = src.Checksum
 	return res, err
 }

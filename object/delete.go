@@ -17,7 +17,7 @@ func (e *Engine) Delete(ctx context.Context, r DeleteRequest) (DeleteResult, err
 	if err != nil {
 		return DeleteResult{}, err
 	}
-	del := &metapb.DeleteVersion{Condition: r.Condition.proto(), MarkerId: marker[:]}
+	del := &metapb.DeleteVersion{Condition: r.Condition.proto(), MarkerId: marker[:], Versioning: t.versioning, BypassGovernance: r.BypassGovernance, Owner: r.Owner}
 	if r.VersionID != "" {
 		if del.VersionId, del.NullVersion, err = parseVersion(r.VersionID); err != nil {
 			return DeleteResult{}, err
@@ -29,5 +29,9 @@ func (e *Engine) Delete(ctx context.Context, r DeleteRequest) (DeleteResult, err
 	if err != nil {
 		return DeleteResult{}, err
 	}
-	return DeleteResult{VersionID: r.VersionID, DeleteMarker: res.DeleteMarker}, nil
+	out := DeleteResult{VersionID: r.VersionID, DeleteMarker: res.DeleteMarker}
+	if r.VersionID == "" && res.DeleteMarker {
+		out.VersionID = versionText(res.Manifest, t.versioning)
+	}
+	return out, nil
 }

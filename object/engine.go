@@ -58,8 +58,9 @@ type Config struct {
 	// BucketCacheAge bounds how long a bucket's record is believed; 0 means
 	// DefaultBucketCacheAge.
 	BucketCacheAge time.Duration
-	// BucketGone returns when no other front believes in a bucket that was deleted here. May be nil.
-	BucketGone func(ctx context.Context, name string) error
+	// BucketChanged returns when no other front believes the record of a bucket that was changed or deleted
+	// here. May be nil.
+	BucketChanged func(ctx context.Context, name string) error
 	// Rand is crypto/rand.Reader, guarded against repeating itself, but in tests.
 	Rand io.Reader
 	// Now is time.Now but in tests.
@@ -112,6 +113,8 @@ type target struct {
 	name   string // of the bucket
 	key    string
 	group  uint32
+	// versioning of the bucket, as far as this front knows.
+	versioning metapb.Versioning
 }
 
 func (e *Engine) target(ctx context.Context, bucket, key string) (target, error) {
@@ -125,7 +128,7 @@ func (e *Engine) target(ctx context.Context, bucket, key string) (target, error)
 	if err != nil {
 		return target{}, err
 	}
-	return target{bucket: b.id, name: bucket, key: key, group: meta.GroupOf(e.cfg.Metadata.Groups(), b.id, key)}, nil
+	return target{bucket: b.id, name: bucket, key: key, group: meta.GroupOf(e.cfg.Metadata.Groups(), b.id, key), versioning: b.Versioning}, nil
 }
 
 // command begins a command on a key.

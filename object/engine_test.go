@@ -185,10 +185,10 @@ func TestBucketDeletionIsCalledOffWhenItIsNotEmpty(t *testing.T) {
 	must(t, s.DeleteBucket(t.Context(), "b"))
 	_, err = s.Put(t.Context(), PutRequest{Bucket: "b", Key: "k", Body: bytes.NewReader(nil)})
 	wantKind(t, err, kind.NoSuchBucket)
-	must(t, s.CreateBucket(t.Context(), "b", "root", ""))
+	must(t, s.CreateBucket(t.Context(), CreateBucketRequest{Name: "b", Owner: "root"}))
 	s.put("k", []byte("y"), nil)
-	wantKind(t, s.CreateBucket(t.Context(), "b", "root", ""), kind.BucketOwnedByYou)
-	wantKind(t, s.CreateBucket(t.Context(), "b", "else", ""), kind.BucketExists)
+	wantKind(t, s.CreateBucket(t.Context(), CreateBucketRequest{Name: "b", Owner: "root"}), kind.BucketOwnedByYou)
+	wantKind(t, s.CreateBucket(t.Context(), CreateBucketRequest{Name: "b", Owner: "else"}), kind.BucketExists)
 }
 
 func TestExactReaderAsksForTheEndBeforeItGivesTheLastBytes(t *testing.T) {

@@ -33,7 +33,7 @@ func (e *Engine) Head(ctx context.Context, r GetRequest) (*Reading, error) {
 }
 
 // Get opens an object or a range of it. Where a condition or the range refuses it (kind.NotModified,
-// PreconditionFailed, InvalidRange), a closed Reading beside the error tells the object's Info.
+// PreconditionFailed, InvalidRange), or it is a delete marker, a closed Reading beside the error tells the object's Info.
 func (e *Engine) Get(ctx context.Context, r GetRequest) (*Reading, error) {
 	q := &metapb.GetVersion{}
 	if rg := r.Range; rg != nil && !rg.IsSuffix && rg.Last >= rg.First && rg.First >= 0 {
@@ -44,6 +44,9 @@ func (e *Engine) Get(ctx context.Context, r GetRequest) (*Reading, error) {
 
 func (e *Engine) open(ctx context.Context, r GetRequest, q *metapb.GetVersion) (*Reading, error) {
 	f, err := e.find(ctx, r.Bucket, r.Key, r.VersionID, r.Customer, q)
+	if err != nil && f.DeleteMarker {
+		return &Reading{Info: f.Info}, err
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -131,29 +134,18 @@ func (r *Range) resolve(size int64) (first, length int64, err error) {
 	return r.First, last - r.First + 1, nil
 }
 
-// find asks the group for a version and opens its key.
+// find asks the group for a version and opens its key. Of a delete marker it tells the Info beside the error.
 func (e *Engine) find(ctx context.Context, bucket, key, version string, c *seal.CustomerKey, q *metapb.GetVersion) (found, error) {
 	t, err := e.target(ctx, bucket, key)
 	if err != nil {
 		return found{}, err
 	}
-	if version != "" {
-		if q.VersionId, q.NullVersion, err = parseVersion(version); err != nil {
-			return found{}, err
-		}
-	}
-	a, err := e.cfg.Metadata.Ask(ctx, t.group, &metapb.Query{Bucket: t.bucket[:], Key: key, Op: &metapb.Query_GetVersion{GetVersion: q}})
+	m, err := e.version(ctx, t, version, q)
 	if err != nil {
+		if m != nil {
+			return found{Info: infoOf(t, m, nil)}, err
+		}
 		return found{}, err
-	}
-	m := a.Manifest
-	switch {
-	case m == nil && version != "":
-		return found{}, kind.New(kind.NoSuchVersion, "The specified version does not exist.")
-	case m == nil, m.DeleteMarker && version == "":
-		return found{}, kind.New(kind.NoSuchKey, "The specified key does not exist.")
-	case m.DeleteMarker:
-		return found{}, kind.New(kind.MethodNotAllowed, "The specified method is not allowed against this resource.")
 	}
 	objectKey, err := unlock(m.Envelope, c, t, m.VersionId)
 	if err != nil {
@@ -182,8 +174,9 @@ func parseVersion(s string) (version []byte, null bool, err error) {
 func infoOf(t target, m *metapb.Manifest, sum []byte) Info {
 	i := Info{
 		Bucket: t.name, Key: t.key, Size: int64(m.Size), ETag: m.Etag, Modified: modified(m.ModifiedMs),
-		Attributes: Attributes{Headers: m.Headers, Metadata: m.Metadata, StorageClass: m.StorageClass, Tags: m.Tags},
-		Sealed:     m.Envelope != nil, DeleteMarker: m.DeleteMarker,
+		Attributes: Attributes{Headers: m.Headers, Metadata: m.Metadata, StorageClass: m.StorageClass, Tags: m.Tags,
+			Protection: protectionOf(m), Owner: m.Owner, ACL: m.Acl},
+		Sealed: m.Envelope != nil, DeleteMarker: m.DeleteMarker, VersionID: versionText(m, t.versioning), Replication: m.Replication,
 	}
 	if m.Multipart {
 		i.Parts = len(m.Parts)

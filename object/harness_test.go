@@ -58,7 +58,7 @@ func newStore(t *testing.T) *store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	must(t, s.CreateBucket(t.Context(), "b", "root", ""))
+	must(t, s.CreateBucket(t.Context(), CreateBucketRequest{Name: "b", Owner: "root"}))
 	return s
 }
 

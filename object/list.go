@@ -36,7 +36,7 @@ func listEntry(en *metapb.Entry) ListEntry {
 	l := ListEntry{Key: en.Key, CommonPrefix: en.CommonPrefix}
 	if c := en.Current; c != nil {
 		l.Size, l.ETag, l.Modified, l.StorageClass = int64(c.Size), c.Etag, modified(c.ModifiedMs), c.StorageClass
-		l.ChecksumAlgorithm, l.ChecksumType = c.ChecksumAlgorithm, c.ChecksumType
+		l.ChecksumAlgorithm, l.ChecksumType, l.Owner = c.ChecksumAlgorithm, c.ChecksumType, c.Owner
 	}
 	return l
 }
@@ -140,6 +140,9 @@ func smallest(ctx context.Context, cursors []*cursor, ask asker, share int) (*me
 func before(a, b *metapb.Entry) bool {
 	if a.Key != b.Key {
 		return a.Key < b.Key
+	}
+	if s, t := a.Current.GetSequence(), b.Current.GetSequence(); s != t {
+		return s > t // versions of a key: newest first
 	}
 	return string(a.Upload.GetUploadId()) < string(b.Upload.GetUploadId())
 }

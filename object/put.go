@@ -39,7 +39,7 @@ func (e *Engine) Put(ctx context.Context, r PutRequest) (PutResult, error) {
 		e.discard(ctx, s.part)
 		return PutResult{}, err
 	}
-	return e.publish(ctx, t, m, &metapb.PutVersion{Condition: r.Condition.proto()}, s.sum)
+	return e.publish(ctx, t, m, &metapb.PutVersion{Condition: r.Condition.proto(), Versioning: t.versioning}, s.sum)
 }
 
 // newManifest describes an object of one part.
@@ -47,6 +47,7 @@ func newManifest(version id.Version, a Attributes, p *metapb.Part) *metapb.Manif
 	return &metapb.Manifest{
 		VersionId: version[:], NullVersion: true, Size: p.Size, Etag: p.Etag, ModifiedMs: p.ModifiedMs,
 		Parts: []*metapb.Part{p}, Headers: a.Headers, Metadata: a.Metadata, StorageClass: a.StorageClass, Tags: a.Tags,
+		Retention: a.Retention.proto(), LegalHold: a.LegalHold, Owner: a.Owner, Acl: a.ACL,
 	}
 }
 
@@ -82,7 +83,9 @@ func (e *Engine) publish(ctx context.Context, t target, m *metapb.Manifest, put 
 		}
 		return PutResult{}, err
 	}
-	return putResult(m, sum), nil
+	out := putResult(m, sum)
+	out.VersionID = newVersionText(m, t.versioning)
+	return out, nil
 }
 
 func putResult(m *metapb.Manifest, sum []byte) PutResult {

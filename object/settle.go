@@ -93,5 +93,7 @@ func (e *Engine) completedBefore(ctx context.Context, t target, r CompleteReques
 	if err != nil {
 		return PutResult{}, err
 	}
-	return putResult(m, sum), nil
+	out := putResult(m, sum)
+	out.VersionID = newVersionText(m, t.versioning)
+	return out, nil
 }

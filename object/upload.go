@@ -30,6 +30,7 @@ func (e *Engine) CreateUpload(ctx context.Context, r CreateUploadRequest) (Uploa
 		UploadId: upload[:], VersionId: version[:], Envelope: envelope, InitiatedMs: e.cfg.Now().UnixMilli(),
 		Headers: r.Headers, Metadata: r.Metadata, StorageClass: r.StorageClass, Tags: r.Tags,
 		ChecksumAlgorithm: r.ChecksumAlgorithm, ChecksumType: r.ChecksumType,
+		Retention: r.Retention.proto(), LegalHold: r.LegalHold, Owner: r.Owner, Acl: r.ACL, Initiator: r.Initiator,
 	}
 	cmd := e.command(t)
 	cmd.Op = &metapb.Command_CreateUpload{CreateUpload: &metapb.CreateUpload{Upload: u}}
@@ -43,7 +44,7 @@ func uploadInfo(bucket, key string, u *metapb.Upload) UploadInfo {
 	up, _ := id.FromBytes[id.Upload](u.UploadId)
 	return UploadInfo{
 		Bucket: bucket, Key: key, UploadID: up.String(), Initiated: modified(u.InitiatedMs), StorageClass: u.StorageClass,
-		Sealed: u.Envelope != nil, ChecksumAlgorithm: u.ChecksumAlgorithm, ChecksumType: u.ChecksumType,
+		Owner: u.Owner, Initiator: u.Initiator, Sealed: u.Envelope != nil, ChecksumAlgorithm: u.ChecksumAlgorithm, ChecksumType: u.ChecksumType,
 	}
 }
 

@@ -92,7 +92,7 @@ func (c *call) createBucket() error {
 	if err := c.readBucketConfiguration(); err != nil {
 		return err
 	}
-	if err := c.s.cfg.Engine.CreateBucket(c.ctx, c.bucket, c.s.cfg.OwnerID, c.s.cfg.Region); err != nil {
+	if err := c.s.cfg.Engine.CreateBucket(c.ctx, object.CreateBucketRequest{Name: c.bucket, Owner: c.s.cfg.OwnerID, Region: c.s.cfg.Region}); err != nil {
 		return err
 	}
 	c.w.Header()["Location"] = []string{"/" + c.bucket}

@@ -11,6 +11,7 @@ type Engine interface {
 	bucketStore
 	reader
 	writer
+	updater
 	remover
 	lister
 	uploader
@@ -19,7 +20,8 @@ type Engine interface {
 }
 
 type bucketStore interface {
-	CreateBucket(ctx context.Context, name, owner, region string) error
+	CreateBucket(ctx context.Context, r object.CreateBucketRequest) error
+	UpdateBucket(ctx context.Context, name string, c object.BucketChange) (object.BucketInfo, error)
 	HeadBucket(ctx context.Context, name string) (object.BucketInfo, error)
 	DeleteBucket(ctx context.Context, name string) error
 	ListBuckets(ctx context.Context, prefix, after string, limit int) ([]object.BucketInfo, bool, error)
@@ -38,12 +40,19 @@ type writer interface {
 	Copy(ctx context.Context, r object.CopyRequest) (object.PutResult, error)
 }
 
+// updater changes what of a version may change without a new one.
+type updater interface {
+	Stat(ctx context.Context, bucket, key, version string) (object.Info, error)
+	Update(ctx context.Context, r object.UpdateRequest) (object.Info, error)
+}
+
 type remover interface {
 	Delete(ctx context.Context, r object.DeleteRequest) (object.DeleteResult, error)
 }
 
 type lister interface {
 	List(ctx context.Context, r object.ListRequest) (object.ListPage, error)
+	ListVersions(ctx context.Context, r object.ListVersionsRequest) (object.VersionsPage, error)
 }
 
 type uploader interface {

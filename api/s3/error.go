@@ -40,6 +40,7 @@ var table = map[kind.Kind]row{
 	kind.Damaged:     {code: "InternalError", status: 500, message: msgInternal},
 	kind.NotFound:    {code: "InternalError", status: 500, message: msgInternal},
 	kind.Conflict:    {code: "OperationAborted", status: 409, message: "A conflicting conditional operation is currently in progress against this resource. Please try again."},
+	kind.Exists:      {code: "EntityAlreadyExists", status: 409, message: "What was to be made exists already."},
 	kind.Canceled:    {code: "ClientClosedRequest", status: statusGone, message: "The client went away."},
 
 	kind.NoSuchBucket:        {code: "NoSuchBucket", status: 404, message: "The specified bucket does not exist"},

@@ -81,19 +81,19 @@ func (f *fakeEngine) bucket(name string) error {
 	return nil
 }
 
-func (f *fakeEngine) CreateBucket(_ context.Context, name, owner, region string) error {
+func (f *fakeEngine) CreateBucket(_ context.Context, r object.CreateBucketRequest) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.called("CreateBucket"); err != nil {
 		return err
 	}
-	if b, ok := f.buckets[name]; ok {
-		if b.Owner == owner {
+	if b, ok := f.buckets[r.Name]; ok {
+		if b.Owner == r.Owner {
 			return kind.New(kind.BucketOwnedByYou, "yours")
 		}
 		return kind.New(kind.BucketExists, "theirs")
 	}
-	f.buckets[name] = object.BucketInfo{Name: name, Owner: owner, Region: region, Created: f.now()}
+	f.buckets[r.Name] = object.BucketInfo{Name: r.Name, Owner: r.Owner, Region: r.Region, Created: f.now(), ObjectLock: r.ObjectLock, Documents: r.Documents}
 	return nil
 }
 

@@ -51,8 +51,8 @@ func New(cfg Config) (*Board, error) {
 
 // Register has a server take notices.
 func (b *Board) Register(s *rpc.Server) error {
-	desc := &grpc.ServiceDesc{ServiceName: service, HandlerType: (*any)(nil), Methods: []grpc.MethodDesc{rpc.Unary("BucketGone", (*Board).taken)}}
-	return s.Handle(desc, b, map[string]rpc.Roles{"BucketGone": rpc.Members})
+	desc := &grpc.ServiceDesc{ServiceName: service, HandlerType: (*any)(nil), Methods: []grpc.MethodDesc{rpc.Unary("BucketChanged", (*Board).taken)}}
+	return s.Handle(desc, b, map[string]rpc.Roles{"BucketChanged": rpc.Members})
 }
 
 func (b *Board) taken(_ context.Context, name *wrapperspb.StringValue) (*emptypb.Empty, error) {
@@ -60,8 +60,8 @@ func (b *Board) taken(_ context.Context, name *wrapperspb.StringValue) (*emptypb
 	return &emptypb.Empty{}, nil
 }
 
-// BucketGone returns when no other front believes in the bucket any more.
-func (b *Board) BucketGone(ctx context.Context, bucket string) error {
+// BucketChanged returns when no other front believes in the bucket any more.
+func (b *Board) BucketChanged(ctx context.Context, bucket string) error {
 	until := time.NewTimer(b.cfg.Believed)
 	defer until.Stop()
 	var wg sync.WaitGroup
@@ -78,7 +78,7 @@ func (b *Board) BucketGone(ctx context.Context, bucket string) error {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, callTimeout)
 			defer cancel()
-			if _, err := rpc.Call[emptypb.Empty](ctx, b.cfg.Dialer.Conn(n.PeerAddress), "/"+service+"/BucketGone", wrapperspb.String(bucket)); err != nil {
+			if _, err := rpc.Call[emptypb.Empty](ctx, b.cfg.Dialer.Conn(n.PeerAddress), "/"+service+"/BucketChanged", wrapperspb.String(bucket)); err != nil {
 				mu.Lock()
 				missed = true
 				mu.Unlock()

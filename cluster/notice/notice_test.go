@@ -35,7 +35,7 @@ func TestABucketIsGoneWhenAllHaveForgottenIt(t *testing.T) {
 		{Local: true, Alive: true, PeerAddress: "127.0.0.1:1"},
 		{Alive: true, PeerAddress: b.Address},
 	}
-	if err := here.BucketGone(t.Context(), "photos"); err != nil {
+	if err := here.BucketChanged(t.Context(), "photos"); err != nil {
 		t.Fatal(err)
 	}
 	if name := <-told; name != "photos" || len(own) > 0 {
@@ -48,7 +48,7 @@ func TestABucketIsGoneWhenAllHaveForgottenIt(t *testing.T) {
 	} {
 		view.Nodes = append(view.Nodes[:2:2], node)
 		start := time.Now()
-		if err := here.BucketGone(t.Context(), "photos"); err != nil {
+		if err := here.BucketChanged(t.Context(), "photos"); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(start); took < believed {

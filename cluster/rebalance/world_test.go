@@ -100,7 +100,7 @@ func newWorld(t *testing.T, scheme erasure.Scheme, nodes, drives int) *world {
 	must(t, err)
 	w.engine, err = object.New(object.Config{Metadata: w.meta, Shards: w.shards, Placer: w.layout, Scheme: scheme})
 	must(t, err)
-	must(t, w.engine.CreateBucket(t.Context(), "b", "root", ""))
+	must(t, w.engine.CreateBucket(t.Context(), object.CreateBucketRequest{Name: "b", Owner: "root"}))
 	return w
 }
 

@@ -67,7 +67,7 @@ func newWorld(t *testing.T, drives int) *world {
 	w.repair, err = New(Config{Metadata: w.meta, Shards: shards, Drives: w.routes, Placer: placer, ReclaimAfter: time.Minute,
 		ScrubBytesPerSecond: 1 << 50, Now: w.clock.now})
 	must(t, err)
-	must(t, w.engine.CreateBucket(t.Context(), "b", "root", ""))
+	must(t, w.engine.CreateBucket(t.Context(), object.CreateBucketRequest{Name: "b", Owner: "root"}))
 	r := rand.New(rand.NewPCG(1, 1))
 	for i, n := range []int{10_000, 70_000, 1_500_000, 3} {
 		body := make([]byte, n)

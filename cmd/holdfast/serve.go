@@ -289,7 +289,7 @@ func (s *server) startEngine(ctx context.Context, scheme erasure.Scheme) error {
 	c := s.core
 	config := object.Config{Metadata: c.meta, Shards: c.fanout, Placer: c.placer, Scheme: scheme, Logger: s.cfg.Logger}
 	if s.network != nil {
-		config.BucketGone = s.network.notices.BucketGone
+		config.BucketChanged = s.network.notices.BucketChanged
 	}
 	engine, err := object.New(config)
 	if err != nil {
