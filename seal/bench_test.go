@@ -118,10 +118,11 @@ func TestChunksCostNoAllocation(t *testing.T) {
 			}
 		})
 	}
-	if few, many := seals(16), seals(80); many > few {
+	// The runtime allocates now and then on its own; one allocation a chunk would be 64 more.
+	if few, many := seals(16), seals(80); many > few+8 {
 		t.Errorf("SealReader: %v allocations for 16 chunks, %v for 80", few, many)
 	}
-	if few, many := opens(16), opens(80); many > few {
+	if few, many := opens(16), opens(80); many > few+8 {
 		t.Errorf("Opener: %v allocations for 16 chunks, %v for 80", few, many)
 	}
 }
