@@ -127,6 +127,7 @@ var table = map[kind.Kind]row{
 	kind.NoBucketEncryption:     {code: "ServerSideEncryptionConfigurationNotFoundError", status: 404, message: "The server side encryption configuration was not found"},
 	kind.NoReplication:          {code: "ReplicationConfigurationNotFoundError", status: 404, message: "The replication configuration was not found"},
 	kind.NoBucketPolicy:         {code: "NoSuchBucketPolicy", status: 404, message: "The bucket policy does not exist"},
+	kind.QuotaExceeded:          {code: "QuotaExceeded", status: 403, message: "The bucket's quota does not allow this request."},
 	kind.IllegalVersioning:      {code: "IllegalVersioningConfigurationException", status: 400, message: "The Versioning element must be specified"},
 	kind.UnexpectedContent:      {code: "UnexpectedContent", status: 400, message: "This request does not support content"},
 	kind.MissingSecurityHeader:  {code: "MissingSecurityHeader", status: 400, message: "Your request was missing a required header"},

@@ -127,6 +127,7 @@ const (
 	NoReplication          Kind = 333
 	NoBucketPolicy         Kind = 334
 	IllegalVersioning      Kind = 335
+	QuotaExceeded          Kind = 338 // the bucket's quota
 	UnexpectedContent      Kind = 336 // a body where headers say all
 	MissingSecurityHeader  Kind = 337 // neither a body nor headers
 )

@@ -49,6 +49,9 @@ func answer(r Reader, group uint32, q *metapb.Query) (*metapb.Answer, error) {
 	switch op := q.Op.(type) {
 	case *metapb.Query_ListObjects:
 		return listObjects(r, q.Bucket, op.ListObjects)
+	case *metapb.Query_GetUsage:
+		u, err := loadUsage(r, q.Bucket)
+		return &metapb.Answer{Usage: u}, err
 	case *metapb.Query_ListVersions:
 		return listVersions(r, q.Bucket, op.ListVersions)
 	case *metapb.Query_ListUploads:

@@ -23,6 +23,8 @@ type applier struct {
 	record          int // maxPartBytes, but for tests
 	// releases counts the Release records that this command has written.
 	releases uint32
+	used     delta         // what this command does to the bucket's usage
+	usage    *metapb.Usage // as it was before; nil until it is needed
 }
 
 // Apply changes the store as the command says. The result's kind tells a refusal, which changes
@@ -40,6 +42,9 @@ func Apply(s Store, group uint32, index uint64, cmd *metapb.Command) (*metapb.Re
 
 func (a *applier) apply() (*metapb.Result, error) {
 	res, err := a.run()
+	if err == nil {
+		err = a.saveUsage()
+	}
 	if err == nil {
 		return res, nil
 	}
@@ -72,6 +77,8 @@ func (a *applier) run() (*metapb.Result, error) {
 		return a.closeBucket(op.CloseBucket)
 	case *metapb.Command_OpenBucket:
 		return a.openBucket()
+	case *metapb.Command_GrantQuota:
+		return a.grantQuota(op.GrantQuota)
 	}
 	if err := checkKey(a.cmd.Key); err != nil {
 		return nil, err

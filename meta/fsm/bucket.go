@@ -29,6 +29,11 @@ func (a *applier) closeBucket(c *metapb.CloseBucket) (*metapb.Result, error) {
 	if err := a.s.Set(tableKey(tableClosed, a.cmd.Bucket), markValue); err != nil {
 		return nil, err
 	}
+	if !c.KeepUploads {
+		if err := a.s.Delete(usageKey(a.cmd.Bucket)); err != nil {
+			return nil, err
+		}
+	}
 	for _, key := range uploads[:min(len(uploads), closeBatch)] {
 		if err := a.endUpload(key, key[len(key)-id.Size:]); err != nil {
 			return nil, err

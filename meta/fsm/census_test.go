@@ -25,6 +25,7 @@ type census struct {
 	repair   map[string]bool
 	closed   map[string]bool
 	releases []*metapb.Release
+	usage    map[string]*metapb.Usage // by bucket
 }
 
 func decodeAs[M proto.Message](t failer, value []byte, m M) M {
@@ -40,7 +41,7 @@ func takeCensus(t failer, s *MapStore) *census {
 	c := &census{
 		current: map[string]*metapb.Current{}, more: map[string][]*metapb.Part{}, records: map[string]uint32{}, versions: map[string][]*metapb.Manifest{}, index: map[string]map[string]uint64{},
 		null: map[string]uint64{}, uploads: map[string]string{}, parts: map[string][]*metapb.Part{}, data: map[string]*metapb.Placement{},
-		garbage: map[string]*metapb.Garbage{}, repair: map[string]bool{}, closed: map[string]bool{},
+		garbage: map[string]*metapb.Garbage{}, usage: map[string]*metapb.Usage{}, repair: map[string]bool{}, closed: map[string]bool{},
 	}
 	backlogged := uint64(0)
 	it := s.Iterate(nil)
@@ -93,6 +94,8 @@ func takeCensus(t failer, s *MapStore) *census {
 			c.garbage[k] = decodeAs(t, v, &metapb.Garbage{})
 		case tableRepair:
 			c.repair[k] = true
+		case tableUsage:
+			c.usage[k] = decodeAs(t, v, &metapb.Usage{})
 		case tableClosed:
 			c.closed[k] = true
 		case tableRelease:
@@ -117,6 +120,7 @@ func (c *census) check(t failer) {
 	t.Helper()
 	c.checkVersions(t)
 	c.checkReferences(t)
+	c.checkUsage(t)
 	for d := range c.repair {
 		if c.data[d] == nil {
 			t.Fatalf("%x is queued for repair but is no data", d)
@@ -126,6 +130,44 @@ func (c *census) check(t failer) {
 		if c.data[d] != nil {
 			t.Fatalf("%x is data and garbage", d)
 		}
+	}
+}
+
+// checkUsage counts what the buckets have.
+func (c *census) checkUsage(t failer) {
+	t.Helper()
+	count := map[string]*metapb.Usage{}
+	for object, vs := range c.versions {
+		u := count[object[:16]]
+		if u == nil {
+			u = &metapb.Usage{}
+			count[object[:16]] = u
+		}
+		for _, m := range vs {
+			if m.DeleteMarker {
+				u.DeleteMarkers++
+				continue
+			}
+			u.Versions++
+			u.Bytes += m.Size
+		}
+		if !c.current[object].GetDeleteMarker() {
+			u.Objects++
+		}
+	}
+	for bucket, u := range c.usage {
+		said := &metapb.Usage{Objects: u.Objects, Versions: u.Versions, DeleteMarkers: u.DeleteMarkers, Bytes: u.Bytes}
+		want := count[bucket]
+		if want == nil {
+			want = &metapb.Usage{}
+		}
+		if !proto.Equal(said, want) {
+			t.Fatalf("bucket %q has %v, its record says %v", bucket, want, said)
+		}
+		delete(count, bucket)
+	}
+	if len(count) > 0 {
+		t.Fatalf("%d buckets have versions and no usage", len(count))
 	}
 }
 

@@ -119,6 +119,7 @@ func (a *applier) remove(cur, target *metapb.Current) error {
 	if err := a.dropVersion(target, false); err != nil {
 		return err
 	}
+	a.shift(cur, next == nil || next.DeleteMarker)
 	if next == nil {
 		return a.s.Delete(a.current)
 	}

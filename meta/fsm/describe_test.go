@@ -25,6 +25,9 @@ func describeResult(r *metapb.Result) string {
 	if r.Bucket != nil {
 		out += " " + describeBucket(r.Bucket)
 	}
+	if r.Usage != nil {
+		out += fmt.Sprintf(" %s taken=%d", describeUsage(r.Usage), r.TakenBytes)
+	}
 	if r.Revision != 0 {
 		out += fmt.Sprintf(" revision %d", r.Revision)
 	}
@@ -109,6 +112,14 @@ func describeSettings(s *metapb.Settings) string {
 	return fmt.Sprintf("settings rate=%d after=%d", s.RebalanceBytesPerSecond, s.RepairAfterMs) + flags("", "paused", s.RebalancePaused)
 }
 
+func describeUsage(u *metapb.Usage) string {
+	out := fmt.Sprintf("objects=%d versions=%d markers=%d bytes=%d", u.Objects, u.Versions, u.DeleteMarkers, u.Bytes)
+	if u.Limited {
+		out += fmt.Sprintf(" granted=%d", u.GrantedBytes)
+	}
+	return out + fmt.Sprintf(" revision=%d", u.QuotaRevision)
+}
+
 func describeBucket(b *metapb.Bucket) string {
 	out := fmt.Sprintf("{%s %s owner=%s %s", b.Name, nameOf(b.Id), b.Owner, b.State)
 	if b.Versioning != 0 {
@@ -156,6 +167,9 @@ func describeAnswer(a *metapb.Answer) string {
 			continue
 		}
 		say("%s on %s refs=%d t=%d", nameOf(d.DataId), describeDrives(d.Placement), d.Placement.Refs, d.SinceMs)
+	}
+	if a.Usage != nil {
+		say("%s", describeUsage(a.Usage))
 	}
 	for _, d := range a.Documents {
 		say("%s/%s = %s @%d", d.Collection, d.Name, d.Value, d.Revision)

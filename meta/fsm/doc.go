@@ -31,6 +31,7 @@
 //	| 'd' | data ID (16)                        | Placement with refs > 0                     |
 //	| 'g' | data ID (16)                        | Garbage                                     |
 //	| 'r' | data ID (16)                        | 01: on the repair queue                     |
+//	| 'U' | BUCKET                              | Usage: objects, versions, bytes, quota      |
 //	| 'x' | BUCKET                              | 01: closed, takes no writes any more        |
 //	| 'z' | raft index (8)  | number (4)        | Release: references still to be dropped     |
 //	| 'Z' |                                     | number of 'z' records (8); absent if none   |

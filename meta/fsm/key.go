@@ -20,6 +20,7 @@ const (
 	tableData       = 'd' // data ID → Placement
 	tableGarbage    = 'g' // data ID → Garbage
 	tableRepair     = 'r' // data ID → mark
+	tableUsage      = 'U' // bucket → Usage
 	tableClosed     = 'x' // bucket → mark
 	tableRelease    = 'z' // raft index, number → Release
 	tableBacklog    = 'Z' // → number of Release records

@@ -29,6 +29,7 @@ const (
 	maxDocument     = 256 << 10         // bytes of one document: Badger keeps values below 1 MiB in its tables
 	maxChangeBytes  = 1 << 20           // bytes of all documents of one command
 	maxDocumentPage = 2 << 20           // bytes of documents in one answer, which is one message of 4 MiB
+	maxQuota        = 1 << 60           // bytes
 	maxDocuments    = 64                // documents of a bucket
 	maxBucket       = 512 << 10         // bytes of a bucket's record with all its documents
 	defaultScan     = 1000              // entries of a scan that names no limit

@@ -312,6 +312,10 @@ func (r *script) command(name string, w words) *metapb.Command {
 		cmd.Op = &metapb.Command_CloseBucket{CloseBucket: &metapb.CloseBucket{KeepUploads: w.has("keep")}}
 	case "open":
 		cmd.Op = &metapb.Command_OpenBucket{OpenBucket: &metapb.OpenBucket{}}
+	case "grant":
+		cmd.Key = ""
+		cmd.Op = &metapb.Command_GrantQuota{GrantQuota: &metapb.GrantQuota{QuotaRevision: uint64(w.num("revision")), Unlimited: w.has("unlimited"), Start: w.has("start"),
+			AddBytes: uint64(w.num("add")), TakeBytes: uint64(w.num("take"))}}
 	case "swap":
 		s := &metapb.SwapDrives{DataId: dataNamed(r.group, w.arg(0))}
 		for _, a := range w.args[1:] { // index:from:to
@@ -390,6 +394,8 @@ func (r *script) query(name string, w words) *metapb.Query {
 			PlaceFrom: uint64(w.num("from")), PlaceTo: uint64(w.num("to"))}}
 	case "list":
 		q.Op = &metapb.Query_ListObjects{ListObjects: &metapb.ListObjects{Prefix: w.opt("prefix"), Delimiter: w.opt("delimiter"), After: w.opt("after"), AfterPrefix: w.has("after-prefix"), Limit: limit}}
+	case "usage":
+		q.Op = &metapb.Query_GetUsage{GetUsage: &metapb.GetUsage{}}
 	case "versions":
 		n, _ := strconv.ParseUint(w.opts["sequence"], 10, 64)
 		q.Op = &metapb.Query_ListVersions{ListVersions: &metapb.ListVersions{Prefix: w.opt("prefix"), Delimiter: w.opt("delimiter"), KeyAfter: w.opt("after"), SequenceAfter: n,

@@ -153,6 +153,9 @@ func (a *applier) place(cur *metapb.Current, w *write, v metapb.Versioning) erro
 			return err
 		}
 	}
+	if err := a.afford(m.Size); err != nil {
+		return err
+	}
 	values, err := encodeVersion(m, a.record)
 	if err != nil {
 		return err
@@ -171,6 +174,8 @@ func (a *applier) place(cur *metapb.Current, w *write, v metapb.Versioning) erro
 	if err != nil {
 		return err
 	}
+	a.count(currentOf(m, older), 1)
+	a.shift(cur, m.DeleteMarker)
 	if err := a.s.Set(versionKey(a.object, a.index), values[0]); err != nil {
 		return err
 	}
@@ -226,6 +231,7 @@ func (a *applier) exhume(m *metapb.Manifest) error {
 // dropVersion removes the records of a version, and the references of its parts unless they live
 // on in another.
 func (a *applier) dropVersion(c *metapb.Current, keepData bool) error {
+	a.count(c, -1)
 	if !c.Inlined {
 		m, err := loadManifest(a.s, a.object, c.Sequence)
 		if err != nil {

@@ -272,7 +272,7 @@ func (x Bucket_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Bucket_State.Descriptor instead.
 func (Bucket_State) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{36, 0}
+	return file_meta_proto_rawDescGZIP(), []int{37, 0}
 }
 
 // GONE: lost or replaced, records may name it; RETIRED: nothing does any more; DRAINING: to be emptied.
@@ -325,7 +325,7 @@ func (x Drive_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Drive_State.Descriptor instead.
 func (Drive_State) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{37, 0}
+	return file_meta_proto_rawDescGZIP(), []int{38, 0}
 }
 
 type Node_State int32
@@ -374,7 +374,7 @@ func (x Node_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Node_State.Descriptor instead.
 func (Node_State) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{38, 0}
+	return file_meta_proto_rawDescGZIP(), []int{39, 0}
 }
 
 // Scheme and geometry of a run of stripes. See package erasure for the arithmetic.
@@ -1325,6 +1325,7 @@ type Command struct {
 	//	*Command_OpenBucket
 	//	*Command_QueueRepair
 	//	*Command_UpdateVersion
+	//	*Command_GrantQuota
 	//	*Command_CreateBucket
 	//	*Command_MarkBucket
 	//	*Command_DeleteBucket
@@ -1521,6 +1522,15 @@ func (x *Command) GetUpdateVersion() *UpdateVersion {
 	return nil
 }
 
+func (x *Command) GetGrantQuota() *GrantQuota {
+	if x != nil {
+		if x, ok := x.Op.(*Command_GrantQuota); ok {
+			return x.GrantQuota
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetCreateBucket() *CreateBucket {
 	if x != nil {
 		if x, ok := x.Op.(*Command_CreateBucket); ok {
@@ -1658,6 +1668,10 @@ type Command_UpdateVersion struct {
 	UpdateVersion *UpdateVersion `protobuf:"bytes,22,opt,name=update_version,json=updateVersion,proto3,oneof"`
 }
 
+type Command_GrantQuota struct {
+	GrantQuota *GrantQuota `protobuf:"bytes,23,opt,name=grant_quota,json=grantQuota,proto3,oneof"`
+}
+
 type Command_CreateBucket struct {
 	// system group only
 	CreateBucket *CreateBucket `protobuf:"bytes,40,opt,name=create_bucket,json=createBucket,proto3,oneof"`
@@ -1720,6 +1734,8 @@ func (*Command_OpenBucket) isCommand_Op() {}
 func (*Command_QueueRepair) isCommand_Op() {}
 
 func (*Command_UpdateVersion) isCommand_Op() {}
+
+func (*Command_GrantQuota) isCommand_Op() {}
 
 func (*Command_CreateBucket) isCommand_Op() {}
 
@@ -2990,6 +3006,84 @@ func (x *PutSettings) GetIfVersion() uint64 {
 	return 0
 }
 
+// GrantQuota changes a group's share of a bucket's quota. A share of an older revision of the bucket's settings gives way
+// to a newer one; what is for an older one than the group has is a Conflict.
+type GrantQuota struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	QuotaRevision uint64                 `protobuf:"varint,1,opt,name=quota_revision,json=quotaRevision,proto3" json:"quota_revision,omitempty"`
+	Unlimited     bool                   `protobuf:"varint,2,opt,name=unlimited,proto3" json:"unlimited,omitempty"` // there is no quota (any more)
+	Start         bool                   `protobuf:"varint,3,opt,name=start,proto3" json:"start,omitempty"`         // begin with a share of what the bucket has in the group now, and add to that
+	AddBytes      uint64                 `protobuf:"varint,4,opt,name=add_bytes,json=addBytes,proto3" json:"add_bytes,omitempty"`
+	TakeBytes     uint64                 `protobuf:"varint,5,opt,name=take_bytes,json=takeBytes,proto3" json:"take_bytes,omitempty"` // give back at most this of what is not used; the result's usage says what there is
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrantQuota) Reset() {
+	*x = GrantQuota{}
+	mi := &file_meta_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrantQuota) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrantQuota) ProtoMessage() {}
+
+func (x *GrantQuota) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrantQuota.ProtoReflect.Descriptor instead.
+func (*GrantQuota) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *GrantQuota) GetQuotaRevision() uint64 {
+	if x != nil {
+		return x.QuotaRevision
+	}
+	return 0
+}
+
+func (x *GrantQuota) GetUnlimited() bool {
+	if x != nil {
+		return x.Unlimited
+	}
+	return false
+}
+
+func (x *GrantQuota) GetStart() bool {
+	if x != nil {
+		return x.Start
+	}
+	return false
+}
+
+func (x *GrantQuota) GetAddBytes() uint64 {
+	if x != nil {
+		return x.AddBytes
+	}
+	return 0
+}
+
+func (x *GrantQuota) GetTakeBytes() uint64 {
+	if x != nil {
+		return x.TakeBytes
+	}
+	return 0
+}
+
 type InitCluster struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Cluster       *Cluster               `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
@@ -2999,7 +3093,7 @@ type InitCluster struct {
 
 func (x *InitCluster) Reset() {
 	*x = InitCluster{}
-	mi := &file_meta_proto_msgTypes[31]
+	mi := &file_meta_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3011,7 +3105,7 @@ func (x *InitCluster) String() string {
 func (*InitCluster) ProtoMessage() {}
 
 func (x *InitCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[31]
+	mi := &file_meta_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3024,7 +3118,7 @@ func (x *InitCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InitCluster.ProtoReflect.Descriptor instead.
 func (*InitCluster) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{31}
+	return file_meta_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *InitCluster) GetCluster() *Cluster {
@@ -3051,7 +3145,7 @@ type UpdateBucket struct {
 
 func (x *UpdateBucket) Reset() {
 	*x = UpdateBucket{}
-	mi := &file_meta_proto_msgTypes[32]
+	mi := &file_meta_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3063,7 +3157,7 @@ func (x *UpdateBucket) String() string {
 func (*UpdateBucket) ProtoMessage() {}
 
 func (x *UpdateBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[32]
+	mi := &file_meta_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3076,7 +3170,7 @@ func (x *UpdateBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateBucket.ProtoReflect.Descriptor instead.
 func (*UpdateBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{32}
+	return file_meta_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *UpdateBucket) GetName() string {
@@ -3131,7 +3225,7 @@ type PutDocuments struct {
 
 func (x *PutDocuments) Reset() {
 	*x = PutDocuments{}
-	mi := &file_meta_proto_msgTypes[33]
+	mi := &file_meta_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3143,7 +3237,7 @@ func (x *PutDocuments) String() string {
 func (*PutDocuments) ProtoMessage() {}
 
 func (x *PutDocuments) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[33]
+	mi := &file_meta_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3156,7 +3250,7 @@ func (x *PutDocuments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDocuments.ProtoReflect.Descriptor instead.
 func (*PutDocuments) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{33}
+	return file_meta_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PutDocuments) GetChanges() []*DocumentChange {
@@ -3180,7 +3274,7 @@ type DocumentChange struct {
 
 func (x *DocumentChange) Reset() {
 	*x = DocumentChange{}
-	mi := &file_meta_proto_msgTypes[34]
+	mi := &file_meta_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3192,7 +3286,7 @@ func (x *DocumentChange) String() string {
 func (*DocumentChange) ProtoMessage() {}
 
 func (x *DocumentChange) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[34]
+	mi := &file_meta_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3205,7 +3299,7 @@ func (x *DocumentChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocumentChange.ProtoReflect.Descriptor instead.
 func (*DocumentChange) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{34}
+	return file_meta_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DocumentChange) GetCollection() string {
@@ -3263,7 +3357,7 @@ type Document struct {
 
 func (x *Document) Reset() {
 	*x = Document{}
-	mi := &file_meta_proto_msgTypes[35]
+	mi := &file_meta_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3275,7 +3369,7 @@ func (x *Document) String() string {
 func (*Document) ProtoMessage() {}
 
 func (x *Document) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[35]
+	mi := &file_meta_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3288,7 +3382,7 @@ func (x *Document) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Document.ProtoReflect.Descriptor instead.
 func (*Document) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{35}
+	return file_meta_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Document) GetCollection() string {
@@ -3337,7 +3431,7 @@ type Bucket struct {
 
 func (x *Bucket) Reset() {
 	*x = Bucket{}
-	mi := &file_meta_proto_msgTypes[36]
+	mi := &file_meta_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3349,7 +3443,7 @@ func (x *Bucket) String() string {
 func (*Bucket) ProtoMessage() {}
 
 func (x *Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[36]
+	mi := &file_meta_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3362,7 +3456,7 @@ func (x *Bucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bucket.ProtoReflect.Descriptor instead.
 func (*Bucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{36}
+	return file_meta_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Bucket) GetName() string {
@@ -3451,7 +3545,7 @@ type Drive struct {
 
 func (x *Drive) Reset() {
 	*x = Drive{}
-	mi := &file_meta_proto_msgTypes[37]
+	mi := &file_meta_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3463,7 +3557,7 @@ func (x *Drive) String() string {
 func (*Drive) ProtoMessage() {}
 
 func (x *Drive) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[37]
+	mi := &file_meta_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3476,7 +3570,7 @@ func (x *Drive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drive.ProtoReflect.Descriptor instead.
 func (*Drive) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{37}
+	return file_meta_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Drive) GetId() []byte {
@@ -3552,7 +3646,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_meta_proto_msgTypes[38]
+	mi := &file_meta_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3564,7 +3658,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[38]
+	mi := &file_meta_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3577,7 +3671,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{38}
+	return file_meta_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Node) GetId() []byte {
@@ -3655,7 +3749,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_meta_proto_msgTypes[39]
+	mi := &file_meta_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3667,7 +3761,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[39]
+	mi := &file_meta_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3680,7 +3774,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{39}
+	return file_meta_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Settings) GetRebalancePaused() bool {
@@ -3718,7 +3812,7 @@ type ClusterLayout struct {
 
 func (x *ClusterLayout) Reset() {
 	*x = ClusterLayout{}
-	mi := &file_meta_proto_msgTypes[40]
+	mi := &file_meta_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3730,7 +3824,7 @@ func (x *ClusterLayout) String() string {
 func (*ClusterLayout) ProtoMessage() {}
 
 func (x *ClusterLayout) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[40]
+	mi := &file_meta_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3743,7 +3837,7 @@ func (x *ClusterLayout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterLayout.ProtoReflect.Descriptor instead.
 func (*ClusterLayout) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{40}
+	return file_meta_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ClusterLayout) GetVersion() uint64 {
@@ -3794,7 +3888,7 @@ type Cluster struct {
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3806,7 +3900,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3819,7 +3913,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{41}
+	return file_meta_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Cluster) GetId() []byte {
@@ -3866,6 +3960,8 @@ type Result struct {
 	Bucket        *Bucket                `protobuf:"bytes,4,opt,name=bucket,proto3" json:"bucket,omitempty"`                                     // CreateBucket on Exists: the one that is there
 	DeleteMarker  bool                   `protobuf:"varint,5,opt,name=delete_marker,json=deleteMarker,proto3" json:"delete_marker,omitempty"`    // Delete: a marker was made (or removed, with a version ID)
 	Found         bool                   `protobuf:"varint,6,opt,name=found,proto3" json:"found,omitempty"`                                      // Delete: there was something to delete
+	Usage         *Usage                 `protobuf:"bytes,9,opt,name=usage,proto3" json:"usage,omitempty"`                                       // GrantQuota: as it is now
+	TakenBytes    uint64                 `protobuf:"varint,10,opt,name=taken_bytes,json=takenBytes,proto3" json:"taken_bytes,omitempty"`         // GrantQuota: given back
 	Revision      uint64                 `protobuf:"varint,8,opt,name=revision,proto3" json:"revision,omitempty"`                                // PutDocuments: the revision of all that it wrote
 	LayoutVersion uint64                 `protobuf:"varint,7,opt,name=layout_version,json=layoutVersion,proto3" json:"layout_version,omitempty"` // PutNode, PutDrive, PutSettings: the layout that has it
 	unknownFields protoimpl.UnknownFields
@@ -3874,7 +3970,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3886,7 +3982,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3899,7 +3995,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{42}
+	return file_meta_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Result) GetKind() uint32 {
@@ -3944,6 +4040,20 @@ func (x *Result) GetFound() bool {
 	return false
 }
 
+func (x *Result) GetUsage() *Usage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
+}
+
+func (x *Result) GetTakenBytes() uint64 {
+	if x != nil {
+		return x.TakenBytes
+	}
+	return 0
+}
+
 func (x *Result) GetRevision() uint64 {
 	if x != nil {
 		return x.Revision
@@ -3983,7 +4093,7 @@ type Current struct {
 
 func (x *Current) Reset() {
 	*x = Current{}
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3995,7 +4105,7 @@ func (x *Current) String() string {
 func (*Current) ProtoMessage() {}
 
 func (x *Current) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4008,7 +4118,7 @@ func (x *Current) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Current.ProtoReflect.Descriptor instead.
 func (*Current) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{43}
+	return file_meta_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Current) GetVersionId() []byte {
@@ -4123,6 +4233,100 @@ func (x *Current) GetManaged() bool {
 	return false
 }
 
+// Usage of one bucket in one group: what its versions are, exactly.
+type Usage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Objects       uint64                 `protobuf:"varint,1,opt,name=objects,proto3" json:"objects,omitempty"`   // keys whose current version is not a delete marker
+	Versions      uint64                 `protobuf:"varint,2,opt,name=versions,proto3" json:"versions,omitempty"` // without delete markers
+	DeleteMarkers uint64                 `protobuf:"varint,3,opt,name=delete_markers,json=deleteMarkers,proto3" json:"delete_markers,omitempty"`
+	Bytes         uint64                 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"` // plaintext, of all versions
+	// With a quota: bytes that this group may let the bucket have in all. The shares of all groups make up the quota.
+	Limited       bool   `protobuf:"varint,5,opt,name=limited,proto3" json:"limited,omitempty"`
+	GrantedBytes  uint64 `protobuf:"varint,6,opt,name=granted_bytes,json=grantedBytes,proto3" json:"granted_bytes,omitempty"`
+	QuotaRevision uint64 `protobuf:"varint,7,opt,name=quota_revision,json=quotaRevision,proto3" json:"quota_revision,omitempty"` // of the bucket's settings that the share belongs to
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Usage) Reset() {
+	*x = Usage{}
+	mi := &file_meta_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Usage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Usage) ProtoMessage() {}
+
+func (x *Usage) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Usage.ProtoReflect.Descriptor instead.
+func (*Usage) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *Usage) GetObjects() uint64 {
+	if x != nil {
+		return x.Objects
+	}
+	return 0
+}
+
+func (x *Usage) GetVersions() uint64 {
+	if x != nil {
+		return x.Versions
+	}
+	return 0
+}
+
+func (x *Usage) GetDeleteMarkers() uint64 {
+	if x != nil {
+		return x.DeleteMarkers
+	}
+	return 0
+}
+
+func (x *Usage) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Usage) GetLimited() bool {
+	if x != nil {
+		return x.Limited
+	}
+	return false
+}
+
+func (x *Usage) GetGrantedBytes() uint64 {
+	if x != nil {
+		return x.GrantedBytes
+	}
+	return 0
+}
+
+func (x *Usage) GetQuotaRevision() uint64 {
+	if x != nil {
+		return x.QuotaRevision
+	}
+	return 0
+}
+
 // Release: references to data that are still to be dropped, because one command could not drop
 // them all. Later commands work it off.
 type Release struct {
@@ -4136,7 +4340,7 @@ type Release struct {
 
 func (x *Release) Reset() {
 	*x = Release{}
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4148,7 +4352,7 @@ func (x *Release) String() string {
 func (*Release) ProtoMessage() {}
 
 func (x *Release) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4161,7 +4365,7 @@ func (x *Release) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Release.ProtoReflect.Descriptor instead.
 func (*Release) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{44}
+	return file_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Release) GetDataIds() []byte {
@@ -4196,7 +4400,7 @@ type Garbage struct {
 
 func (x *Garbage) Reset() {
 	*x = Garbage{}
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4208,7 +4412,7 @@ func (x *Garbage) String() string {
 func (*Garbage) ProtoMessage() {}
 
 func (x *Garbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4221,7 +4425,7 @@ func (x *Garbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Garbage.ProtoReflect.Descriptor instead.
 func (*Garbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{45}
+	return file_meta_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Garbage) GetPlacement() *Placement {
@@ -4254,6 +4458,7 @@ type Query struct {
 	//	*Query_ScanGarbage
 	//	*Query_ScanRepair
 	//	*Query_ListVersions
+	//	*Query_GetUsage
 	//	*Query_GetBucket_
 	//	*Query_ListBuckets
 	//	*Query_GetCluster
@@ -4269,7 +4474,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4281,7 +4486,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4294,7 +4499,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{46}
+	return file_meta_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Query) GetBucket() []byte {
@@ -4403,6 +4608,15 @@ func (x *Query) GetListVersions() *ListVersions {
 	if x != nil {
 		if x, ok := x.Op.(*Query_ListVersions); ok {
 			return x.ListVersions
+		}
+	}
+	return nil
+}
+
+func (x *Query) GetGetUsage() *GetUsage {
+	if x != nil {
+		if x, ok := x.Op.(*Query_GetUsage); ok {
+			return x.GetUsage
 		}
 	}
 	return nil
@@ -4524,6 +4738,10 @@ type Query_ListVersions struct {
 	ListVersions *ListVersions `protobuf:"bytes,19,opt,name=list_versions,json=listVersions,proto3,oneof"`
 }
 
+type Query_GetUsage struct {
+	GetUsage *GetUsage `protobuf:"bytes,20,opt,name=get_usage,json=getUsage,proto3,oneof"`
+}
+
 type Query_GetBucket_ struct {
 	GetBucket_ *GetBucket `protobuf:"bytes,30,opt,name=get_bucket,json=getBucket,proto3,oneof"`
 }
@@ -4576,6 +4794,8 @@ func (*Query_ScanRepair) isQuery_Op() {}
 
 func (*Query_ListVersions) isQuery_Op() {}
 
+func (*Query_GetUsage) isQuery_Op() {}
+
 func (*Query_GetBucket_) isQuery_Op() {}
 
 func (*Query_ListBuckets) isQuery_Op() {}
@@ -4606,7 +4826,7 @@ type GetVersion struct {
 
 func (x *GetVersion) Reset() {
 	*x = GetVersion{}
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4618,7 +4838,7 @@ func (x *GetVersion) String() string {
 func (*GetVersion) ProtoMessage() {}
 
 func (x *GetVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4631,7 +4851,7 @@ func (x *GetVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVersion.ProtoReflect.Descriptor instead.
 func (*GetVersion) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{47}
+	return file_meta_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GetVersion) GetVersionId() []byte {
@@ -4682,7 +4902,7 @@ type ListObjects struct {
 
 func (x *ListObjects) Reset() {
 	*x = ListObjects{}
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4694,7 +4914,7 @@ func (x *ListObjects) String() string {
 func (*ListObjects) ProtoMessage() {}
 
 func (x *ListObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4707,7 +4927,7 @@ func (x *ListObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObjects.ProtoReflect.Descriptor instead.
 func (*ListObjects) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{48}
+	return file_meta_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListObjects) GetPrefix() string {
@@ -4762,7 +4982,7 @@ type ListVersions struct {
 
 func (x *ListVersions) Reset() {
 	*x = ListVersions{}
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4774,7 +4994,7 @@ func (x *ListVersions) String() string {
 func (*ListVersions) ProtoMessage() {}
 
 func (x *ListVersions) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4787,7 +5007,7 @@ func (x *ListVersions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVersions.ProtoReflect.Descriptor instead.
 func (*ListVersions) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{49}
+	return file_meta_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListVersions) GetPrefix() string {
@@ -4839,6 +5059,42 @@ func (x *ListVersions) GetDetails() bool {
 	return false
 }
 
+type GetUsage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetUsage) Reset() {
+	*x = GetUsage{}
+	mi := &file_meta_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetUsage) ProtoMessage() {}
+
+func (x *GetUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetUsage.ProtoReflect.Descriptor instead.
+func (*GetUsage) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{52}
+}
+
 type GetUpload struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	UploadId      []byte                 `protobuf:"bytes,1,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
@@ -4850,7 +5106,7 @@ type GetUpload struct {
 
 func (x *GetUpload) Reset() {
 	*x = GetUpload{}
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4862,7 +5118,7 @@ func (x *GetUpload) String() string {
 func (*GetUpload) ProtoMessage() {}
 
 func (x *GetUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4875,7 +5131,7 @@ func (x *GetUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpload.ProtoReflect.Descriptor instead.
 func (*GetUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{50}
+	return file_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *GetUpload) GetUploadId() []byte {
@@ -4910,7 +5166,7 @@ type ListParts struct {
 
 func (x *ListParts) Reset() {
 	*x = ListParts{}
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4922,7 +5178,7 @@ func (x *ListParts) String() string {
 func (*ListParts) ProtoMessage() {}
 
 func (x *ListParts) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4935,7 +5191,7 @@ func (x *ListParts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParts.ProtoReflect.Descriptor instead.
 func (*ListParts) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{51}
+	return file_meta_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListParts) GetUploadId() []byte {
@@ -4973,7 +5229,7 @@ type ListUploads struct {
 
 func (x *ListUploads) Reset() {
 	*x = ListUploads{}
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4985,7 +5241,7 @@ func (x *ListUploads) String() string {
 func (*ListUploads) ProtoMessage() {}
 
 func (x *ListUploads) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4998,7 +5254,7 @@ func (x *ListUploads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUploads.ProtoReflect.Descriptor instead.
 func (*ListUploads) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{52}
+	return file_meta_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListUploads) GetPrefix() string {
@@ -5052,7 +5308,7 @@ type GetData struct {
 
 func (x *GetData) Reset() {
 	*x = GetData{}
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5064,7 +5320,7 @@ func (x *GetData) String() string {
 func (*GetData) ProtoMessage() {}
 
 func (x *GetData) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5077,7 +5333,7 @@ func (x *GetData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetData.ProtoReflect.Descriptor instead.
 func (*GetData) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{53}
+	return file_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *GetData) GetDataIds() [][]byte {
@@ -5099,7 +5355,7 @@ type ScanData struct {
 
 func (x *ScanData) Reset() {
 	*x = ScanData{}
-	mi := &file_meta_proto_msgTypes[54]
+	mi := &file_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5111,7 +5367,7 @@ func (x *ScanData) String() string {
 func (*ScanData) ProtoMessage() {}
 
 func (x *ScanData) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[54]
+	mi := &file_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5124,7 +5380,7 @@ func (x *ScanData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanData.ProtoReflect.Descriptor instead.
 func (*ScanData) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{54}
+	return file_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ScanData) GetAfter() []byte {
@@ -5165,7 +5421,7 @@ type ScanGarbage struct {
 
 func (x *ScanGarbage) Reset() {
 	*x = ScanGarbage{}
-	mi := &file_meta_proto_msgTypes[55]
+	mi := &file_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5177,7 +5433,7 @@ func (x *ScanGarbage) String() string {
 func (*ScanGarbage) ProtoMessage() {}
 
 func (x *ScanGarbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[55]
+	mi := &file_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5190,7 +5446,7 @@ func (x *ScanGarbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanGarbage.ProtoReflect.Descriptor instead.
 func (*ScanGarbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{55}
+	return file_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ScanGarbage) GetAfter() []byte {
@@ -5217,7 +5473,7 @@ type ScanRepair struct {
 
 func (x *ScanRepair) Reset() {
 	*x = ScanRepair{}
-	mi := &file_meta_proto_msgTypes[56]
+	mi := &file_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5229,7 +5485,7 @@ func (x *ScanRepair) String() string {
 func (*ScanRepair) ProtoMessage() {}
 
 func (x *ScanRepair) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[56]
+	mi := &file_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5242,7 +5498,7 @@ func (x *ScanRepair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanRepair.ProtoReflect.Descriptor instead.
 func (*ScanRepair) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{56}
+	return file_meta_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ScanRepair) GetAfter() []byte {
@@ -5268,7 +5524,7 @@ type GetBucket struct {
 
 func (x *GetBucket) Reset() {
 	*x = GetBucket{}
-	mi := &file_meta_proto_msgTypes[57]
+	mi := &file_meta_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5280,7 +5536,7 @@ func (x *GetBucket) String() string {
 func (*GetBucket) ProtoMessage() {}
 
 func (x *GetBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[57]
+	mi := &file_meta_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5293,7 +5549,7 @@ func (x *GetBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBucket.ProtoReflect.Descriptor instead.
 func (*GetBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{57}
+	return file_meta_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *GetBucket) GetName() string {
@@ -5314,7 +5570,7 @@ type ListBuckets struct {
 
 func (x *ListBuckets) Reset() {
 	*x = ListBuckets{}
-	mi := &file_meta_proto_msgTypes[58]
+	mi := &file_meta_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5326,7 +5582,7 @@ func (x *ListBuckets) String() string {
 func (*ListBuckets) ProtoMessage() {}
 
 func (x *ListBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[58]
+	mi := &file_meta_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5339,7 +5595,7 @@ func (x *ListBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBuckets.ProtoReflect.Descriptor instead.
 func (*ListBuckets) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{58}
+	return file_meta_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListBuckets) GetPrefix() string {
@@ -5371,7 +5627,7 @@ type GetCluster struct {
 
 func (x *GetCluster) Reset() {
 	*x = GetCluster{}
-	mi := &file_meta_proto_msgTypes[59]
+	mi := &file_meta_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5383,7 +5639,7 @@ func (x *GetCluster) String() string {
 func (*GetCluster) ProtoMessage() {}
 
 func (x *GetCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[59]
+	mi := &file_meta_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5396,7 +5652,7 @@ func (x *GetCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCluster.ProtoReflect.Descriptor instead.
 func (*GetCluster) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{59}
+	return file_meta_proto_rawDescGZIP(), []int{62}
 }
 
 type ListDrives struct {
@@ -5407,7 +5663,7 @@ type ListDrives struct {
 
 func (x *ListDrives) Reset() {
 	*x = ListDrives{}
-	mi := &file_meta_proto_msgTypes[60]
+	mi := &file_meta_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5419,7 +5675,7 @@ func (x *ListDrives) String() string {
 func (*ListDrives) ProtoMessage() {}
 
 func (x *ListDrives) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[60]
+	mi := &file_meta_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5432,7 +5688,7 @@ func (x *ListDrives) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDrives.ProtoReflect.Descriptor instead.
 func (*ListDrives) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{60}
+	return file_meta_proto_rawDescGZIP(), []int{63}
 }
 
 type ListNodes struct {
@@ -5443,7 +5699,7 @@ type ListNodes struct {
 
 func (x *ListNodes) Reset() {
 	*x = ListNodes{}
-	mi := &file_meta_proto_msgTypes[61]
+	mi := &file_meta_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5455,7 +5711,7 @@ func (x *ListNodes) String() string {
 func (*ListNodes) ProtoMessage() {}
 
 func (x *ListNodes) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[61]
+	mi := &file_meta_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5468,7 +5724,7 @@ func (x *ListNodes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodes.ProtoReflect.Descriptor instead.
 func (*ListNodes) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{61}
+	return file_meta_proto_rawDescGZIP(), []int{64}
 }
 
 type GetSettings struct {
@@ -5479,7 +5735,7 @@ type GetSettings struct {
 
 func (x *GetSettings) Reset() {
 	*x = GetSettings{}
-	mi := &file_meta_proto_msgTypes[62]
+	mi := &file_meta_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5491,7 +5747,7 @@ func (x *GetSettings) String() string {
 func (*GetSettings) ProtoMessage() {}
 
 func (x *GetSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[62]
+	mi := &file_meta_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5504,7 +5760,7 @@ func (x *GetSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSettings.ProtoReflect.Descriptor instead.
 func (*GetSettings) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{62}
+	return file_meta_proto_rawDescGZIP(), []int{65}
 }
 
 // ListDocuments answers with documents of a collection, by name.
@@ -5520,7 +5776,7 @@ type ListDocuments struct {
 
 func (x *ListDocuments) Reset() {
 	*x = ListDocuments{}
-	mi := &file_meta_proto_msgTypes[63]
+	mi := &file_meta_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5532,7 +5788,7 @@ func (x *ListDocuments) String() string {
 func (*ListDocuments) ProtoMessage() {}
 
 func (x *ListDocuments) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[63]
+	mi := &file_meta_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5545,7 +5801,7 @@ func (x *ListDocuments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDocuments.ProtoReflect.Descriptor instead.
 func (*ListDocuments) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{63}
+	return file_meta_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ListDocuments) GetCollection() string {
@@ -5585,7 +5841,7 @@ type GetLayout struct {
 
 func (x *GetLayout) Reset() {
 	*x = GetLayout{}
-	mi := &file_meta_proto_msgTypes[64]
+	mi := &file_meta_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5597,7 +5853,7 @@ func (x *GetLayout) String() string {
 func (*GetLayout) ProtoMessage() {}
 
 func (x *GetLayout) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[64]
+	mi := &file_meta_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5610,7 +5866,7 @@ func (x *GetLayout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLayout.ProtoReflect.Descriptor instead.
 func (*GetLayout) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{64}
+	return file_meta_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *GetLayout) GetKnownVersion() uint64 {
@@ -5637,6 +5893,7 @@ type Answer struct {
 	Settings      *Settings              `protobuf:"bytes,13,opt,name=settings,proto3" json:"settings,omitempty"`
 	Layout        *ClusterLayout         `protobuf:"bytes,14,opt,name=layout,proto3" json:"layout,omitempty"`
 	Documents     []*Document            `protobuf:"bytes,15,rep,name=documents,proto3" json:"documents,omitempty"`
+	Usage         *Usage                 `protobuf:"bytes,17,opt,name=usage,proto3" json:"usage,omitempty"`        // GetUsage
 	Revision      uint64                 `protobuf:"varint,16,opt,name=revision,proto3" json:"revision,omitempty"` // ListDocuments: of the last change in the collection
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5644,7 +5901,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_meta_proto_msgTypes[65]
+	mi := &file_meta_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5656,7 +5913,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[65]
+	mi := &file_meta_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5669,7 +5926,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{65}
+	return file_meta_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *Answer) GetKind() uint32 {
@@ -5777,6 +6034,13 @@ func (x *Answer) GetDocuments() []*Document {
 	return nil
 }
 
+func (x *Answer) GetUsage() *Usage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
+}
+
 func (x *Answer) GetRevision() uint64 {
 	if x != nil {
 		return x.Revision
@@ -5798,7 +6062,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_meta_proto_msgTypes[66]
+	mi := &file_meta_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5810,7 +6074,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[66]
+	mi := &file_meta_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5823,7 +6087,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{66}
+	return file_meta_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *Entry) GetKey() string {
@@ -5879,7 +6143,7 @@ type DataRecord struct {
 
 func (x *DataRecord) Reset() {
 	*x = DataRecord{}
-	mi := &file_meta_proto_msgTypes[67]
+	mi := &file_meta_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5891,7 +6155,7 @@ func (x *DataRecord) String() string {
 func (*DataRecord) ProtoMessage() {}
 
 func (x *DataRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[67]
+	mi := &file_meta_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5904,7 +6168,7 @@ func (x *DataRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataRecord.ProtoReflect.Descriptor instead.
 func (*DataRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{67}
+	return file_meta_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *DataRecord) GetDataId() []byte {
@@ -6064,7 +6328,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb5\f\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf6\f\n" +
 	"\aCommand\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\fR\trequestId\x12\x15\n" +
@@ -6089,7 +6353,9 @@ const file_meta_proto_rawDesc = "" +
 	"\vopen_bucket\x18\x14 \x01(\v2\x1c.holdfast.meta.v1.OpenBucketH\x00R\n" +
 	"openBucket\x12B\n" +
 	"\fqueue_repair\x18\x15 \x01(\v2\x1d.holdfast.meta.v1.QueueRepairH\x00R\vqueueRepair\x12H\n" +
-	"\x0eupdate_version\x18\x16 \x01(\v2\x1f.holdfast.meta.v1.UpdateVersionH\x00R\rupdateVersion\x12E\n" +
+	"\x0eupdate_version\x18\x16 \x01(\v2\x1f.holdfast.meta.v1.UpdateVersionH\x00R\rupdateVersion\x12?\n" +
+	"\vgrant_quota\x18\x17 \x01(\v2\x1c.holdfast.meta.v1.GrantQuotaH\x00R\n" +
+	"grantQuota\x12E\n" +
 	"\rcreate_bucket\x18( \x01(\v2\x1e.holdfast.meta.v1.CreateBucketH\x00R\fcreateBucket\x12?\n" +
 	"\vmark_bucket\x18) \x01(\v2\x1c.holdfast.meta.v1.MarkBucketH\x00R\n" +
 	"markBucket\x12E\n" +
@@ -6207,7 +6473,15 @@ const file_meta_proto_rawDesc = "" +
 	"\vPutSettings\x126\n" +
 	"\bsettings\x18\x01 \x01(\v2\x1a.holdfast.meta.v1.SettingsR\bsettings\x12\x1d\n" +
 	"\n" +
-	"if_version\x18\x02 \x01(\x04R\tifVersion\"B\n" +
+	"if_version\x18\x02 \x01(\x04R\tifVersion\"\xa3\x01\n" +
+	"\n" +
+	"GrantQuota\x12%\n" +
+	"\x0equota_revision\x18\x01 \x01(\x04R\rquotaRevision\x12\x1c\n" +
+	"\tunlimited\x18\x02 \x01(\bR\tunlimited\x12\x14\n" +
+	"\x05start\x18\x03 \x01(\bR\x05start\x12\x1b\n" +
+	"\tadd_bytes\x18\x04 \x01(\x04R\baddBytes\x12\x1d\n" +
+	"\n" +
+	"take_bytes\x18\x05 \x01(\x04R\ttakeBytes\"B\n" +
 	"\vInitCluster\x123\n" +
 	"\acluster\x18\x01 \x01(\v2\x19.holdfast.meta.v1.ClusterR\acluster\"\xe6\x02\n" +
 	"\fUpdateBucket\x12\x12\n" +
@@ -6316,14 +6590,18 @@ const file_meta_proto_rawDesc = "" +
 	"\x01k\x18\x03 \x01(\rR\x01k\x12\f\n" +
 	"\x01m\x18\x04 \x01(\rR\x01m\x12\x1d\n" +
 	"\n" +
-	"created_ms\x18\x05 \x01(\x03R\tcreatedMs\"\x9e\x02\n" +
+	"created_ms\x18\x05 \x01(\x03R\tcreatedMs\"\xee\x02\n" +
 	"\x06Result\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x126\n" +
 	"\bmanifest\x18\x03 \x01(\v2\x1a.holdfast.meta.v1.ManifestR\bmanifest\x120\n" +
 	"\x06bucket\x18\x04 \x01(\v2\x18.holdfast.meta.v1.BucketR\x06bucket\x12#\n" +
 	"\rdelete_marker\x18\x05 \x01(\bR\fdeleteMarker\x12\x14\n" +
-	"\x05found\x18\x06 \x01(\bR\x05found\x12\x1a\n" +
+	"\x05found\x18\x06 \x01(\bR\x05found\x12-\n" +
+	"\x05usage\x18\t \x01(\v2\x17.holdfast.meta.v1.UsageR\x05usage\x12\x1f\n" +
+	"\vtaken_bytes\x18\n" +
+	" \x01(\x04R\n" +
+	"takenBytes\x12\x1a\n" +
 	"\brevision\x18\b \x01(\x04R\brevision\x12%\n" +
 	"\x0elayout_version\x18\a \x01(\x04R\rlayoutVersion\"\xa5\x04\n" +
 	"\aCurrent\x12\x1d\n" +
@@ -6345,14 +6623,23 @@ const file_meta_proto_rawDesc = "" +
 	"\x05older\x18\r \x01(\bR\x05older\x12\x16\n" +
 	"\x06locked\x18\x0e \x01(\bR\x06locked\x12\x14\n" +
 	"\x05owner\x18\x0f \x01(\tR\x05owner\x12\x18\n" +
-	"\amanaged\x18\x10 \x01(\bR\amanaged\"U\n" +
+	"\amanaged\x18\x10 \x01(\bR\amanaged\"\xe0\x01\n" +
+	"\x05Usage\x12\x18\n" +
+	"\aobjects\x18\x01 \x01(\x04R\aobjects\x12\x1a\n" +
+	"\bversions\x18\x02 \x01(\x04R\bversions\x12%\n" +
+	"\x0edelete_markers\x18\x03 \x01(\x04R\rdeleteMarkers\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x04R\x05bytes\x12\x18\n" +
+	"\alimited\x18\x05 \x01(\bR\alimited\x12#\n" +
+	"\rgranted_bytes\x18\x06 \x01(\x04R\fgrantedBytes\x12%\n" +
+	"\x0equota_revision\x18\a \x01(\x04R\rquotaRevision\"U\n" +
 	"\aRelease\x12\x19\n" +
 	"\bdata_ids\x18\x01 \x01(\fR\adataIds\x12\x1b\n" +
 	"\tupload_id\x18\x02 \x01(\fR\buploadId\x12\x12\n" +
 	"\x04kept\x18\x03 \x01(\fR\x04kept\"_\n" +
 	"\aGarbage\x129\n" +
 	"\tplacement\x18\x01 \x01(\v2\x1b.holdfast.meta.v1.PlacementR\tplacement\x12\x19\n" +
-	"\bsince_ms\x18\x02 \x01(\x03R\asinceMs\"\xc9\t\n" +
+	"\bsince_ms\x18\x02 \x01(\x03R\asinceMs\"\x84\n" +
+	"\n" +
 	"\x05Query\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\fR\x06bucket\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12?\n" +
@@ -6370,7 +6657,8 @@ const file_meta_proto_rawDesc = "" +
 	"\fscan_garbage\x18\x11 \x01(\v2\x1d.holdfast.meta.v1.ScanGarbageH\x00R\vscanGarbage\x12?\n" +
 	"\vscan_repair\x18\x12 \x01(\v2\x1c.holdfast.meta.v1.ScanRepairH\x00R\n" +
 	"scanRepair\x12E\n" +
-	"\rlist_versions\x18\x13 \x01(\v2\x1e.holdfast.meta.v1.ListVersionsH\x00R\flistVersions\x12<\n" +
+	"\rlist_versions\x18\x13 \x01(\v2\x1e.holdfast.meta.v1.ListVersionsH\x00R\flistVersions\x129\n" +
+	"\tget_usage\x18\x14 \x01(\v2\x1a.holdfast.meta.v1.GetUsageH\x00R\bgetUsage\x12<\n" +
 	"\n" +
 	"get_bucket\x18\x1e \x01(\v2\x1b.holdfast.meta.v1.GetBucketH\x00R\tgetBucket\x12B\n" +
 	"\flist_buckets\x18\x1f \x01(\v2\x1d.holdfast.meta.v1.ListBucketsH\x00R\vlistBuckets\x12?\n" +
@@ -6407,7 +6695,9 @@ const file_meta_proto_rawDesc = "" +
 	"\x0esequence_after\x18\x04 \x01(\x04R\rsequenceAfter\x12!\n" +
 	"\fafter_prefix\x18\x05 \x01(\bR\vafterPrefix\x12\x14\n" +
 	"\x05limit\x18\x06 \x01(\rR\x05limit\x12\x18\n" +
-	"\adetails\x18\a \x01(\bR\adetails\"j\n" +
+	"\adetails\x18\a \x01(\bR\adetails\"\n" +
+	"\n" +
+	"\bGetUsage\"j\n" +
 	"\tGetUpload\x12\x1b\n" +
 	"\tupload_id\x18\x01 \x01(\fR\buploadId\x12\x1d\n" +
 	"\n" +
@@ -6459,7 +6749,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x05limit\x18\x03 \x01(\rR\x05limit\x12%\n" +
 	"\x0eknown_revision\x18\x04 \x01(\x04R\rknownRevision\"0\n" +
 	"\tGetLayout\x12#\n" +
-	"\rknown_version\x18\x01 \x01(\x04R\fknownVersion\"\xe0\x05\n" +
+	"\rknown_version\x18\x01 \x01(\x04R\fknownVersion\"\x8f\x06\n" +
 	"\x06Answer\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x126\n" +
@@ -6476,7 +6766,8 @@ const file_meta_proto_rawDesc = "" +
 	"\x05nodes\x18\f \x03(\v2\x16.holdfast.meta.v1.NodeR\x05nodes\x126\n" +
 	"\bsettings\x18\r \x01(\v2\x1a.holdfast.meta.v1.SettingsR\bsettings\x127\n" +
 	"\x06layout\x18\x0e \x01(\v2\x1f.holdfast.meta.v1.ClusterLayoutR\x06layout\x128\n" +
-	"\tdocuments\x18\x0f \x03(\v2\x1a.holdfast.meta.v1.DocumentR\tdocuments\x12\x1a\n" +
+	"\tdocuments\x18\x0f \x03(\v2\x1a.holdfast.meta.v1.DocumentR\tdocuments\x12-\n" +
+	"\x05usage\x18\x11 \x01(\v2\x17.holdfast.meta.v1.UsageR\x05usage\x12\x1a\n" +
 	"\brevision\x18\x10 \x01(\x04R\brevision\"\xf3\x01\n" +
 	"\x05Entry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12#\n" +
@@ -6509,7 +6800,7 @@ func file_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 74)
+var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 77)
 var file_meta_proto_goTypes = []any{
 	(Versioning)(0),         // 0: holdfast.meta.v1.Versioning
 	(Checksum_Algorithm)(0), // 1: holdfast.meta.v1.Checksum.Algorithm
@@ -6549,49 +6840,52 @@ var file_meta_proto_goTypes = []any{
 	(*PutDrive)(nil),        // 35: holdfast.meta.v1.PutDrive
 	(*PutNode)(nil),         // 36: holdfast.meta.v1.PutNode
 	(*PutSettings)(nil),     // 37: holdfast.meta.v1.PutSettings
-	(*InitCluster)(nil),     // 38: holdfast.meta.v1.InitCluster
-	(*UpdateBucket)(nil),    // 39: holdfast.meta.v1.UpdateBucket
-	(*PutDocuments)(nil),    // 40: holdfast.meta.v1.PutDocuments
-	(*DocumentChange)(nil),  // 41: holdfast.meta.v1.DocumentChange
-	(*Document)(nil),        // 42: holdfast.meta.v1.Document
-	(*Bucket)(nil),          // 43: holdfast.meta.v1.Bucket
-	(*Drive)(nil),           // 44: holdfast.meta.v1.Drive
-	(*Node)(nil),            // 45: holdfast.meta.v1.Node
-	(*Settings)(nil),        // 46: holdfast.meta.v1.Settings
-	(*ClusterLayout)(nil),   // 47: holdfast.meta.v1.ClusterLayout
-	(*Cluster)(nil),         // 48: holdfast.meta.v1.Cluster
-	(*Result)(nil),          // 49: holdfast.meta.v1.Result
-	(*Current)(nil),         // 50: holdfast.meta.v1.Current
-	(*Release)(nil),         // 51: holdfast.meta.v1.Release
-	(*Garbage)(nil),         // 52: holdfast.meta.v1.Garbage
-	(*Query)(nil),           // 53: holdfast.meta.v1.Query
-	(*GetVersion)(nil),      // 54: holdfast.meta.v1.GetVersion
-	(*ListObjects)(nil),     // 55: holdfast.meta.v1.ListObjects
-	(*ListVersions)(nil),    // 56: holdfast.meta.v1.ListVersions
-	(*GetUpload)(nil),       // 57: holdfast.meta.v1.GetUpload
-	(*ListParts)(nil),       // 58: holdfast.meta.v1.ListParts
-	(*ListUploads)(nil),     // 59: holdfast.meta.v1.ListUploads
-	(*GetData)(nil),         // 60: holdfast.meta.v1.GetData
-	(*ScanData)(nil),        // 61: holdfast.meta.v1.ScanData
-	(*ScanGarbage)(nil),     // 62: holdfast.meta.v1.ScanGarbage
-	(*ScanRepair)(nil),      // 63: holdfast.meta.v1.ScanRepair
-	(*GetBucket)(nil),       // 64: holdfast.meta.v1.GetBucket
-	(*ListBuckets)(nil),     // 65: holdfast.meta.v1.ListBuckets
-	(*GetCluster)(nil),      // 66: holdfast.meta.v1.GetCluster
-	(*ListDrives)(nil),      // 67: holdfast.meta.v1.ListDrives
-	(*ListNodes)(nil),       // 68: holdfast.meta.v1.ListNodes
-	(*GetSettings)(nil),     // 69: holdfast.meta.v1.GetSettings
-	(*ListDocuments)(nil),   // 70: holdfast.meta.v1.ListDocuments
-	(*GetLayout)(nil),       // 71: holdfast.meta.v1.GetLayout
-	(*Answer)(nil),          // 72: holdfast.meta.v1.Answer
-	(*Entry)(nil),           // 73: holdfast.meta.v1.Entry
-	(*DataRecord)(nil),      // 74: holdfast.meta.v1.DataRecord
-	nil,                     // 75: holdfast.meta.v1.Manifest.HeadersEntry
-	nil,                     // 76: holdfast.meta.v1.Manifest.MetadataEntry
-	nil,                     // 77: holdfast.meta.v1.Upload.HeadersEntry
-	nil,                     // 78: holdfast.meta.v1.Upload.MetadataEntry
-	nil,                     // 79: holdfast.meta.v1.UpdateBucket.DocumentsEntry
-	nil,                     // 80: holdfast.meta.v1.Bucket.DocumentsEntry
+	(*GrantQuota)(nil),      // 38: holdfast.meta.v1.GrantQuota
+	(*InitCluster)(nil),     // 39: holdfast.meta.v1.InitCluster
+	(*UpdateBucket)(nil),    // 40: holdfast.meta.v1.UpdateBucket
+	(*PutDocuments)(nil),    // 41: holdfast.meta.v1.PutDocuments
+	(*DocumentChange)(nil),  // 42: holdfast.meta.v1.DocumentChange
+	(*Document)(nil),        // 43: holdfast.meta.v1.Document
+	(*Bucket)(nil),          // 44: holdfast.meta.v1.Bucket
+	(*Drive)(nil),           // 45: holdfast.meta.v1.Drive
+	(*Node)(nil),            // 46: holdfast.meta.v1.Node
+	(*Settings)(nil),        // 47: holdfast.meta.v1.Settings
+	(*ClusterLayout)(nil),   // 48: holdfast.meta.v1.ClusterLayout
+	(*Cluster)(nil),         // 49: holdfast.meta.v1.Cluster
+	(*Result)(nil),          // 50: holdfast.meta.v1.Result
+	(*Current)(nil),         // 51: holdfast.meta.v1.Current
+	(*Usage)(nil),           // 52: holdfast.meta.v1.Usage
+	(*Release)(nil),         // 53: holdfast.meta.v1.Release
+	(*Garbage)(nil),         // 54: holdfast.meta.v1.Garbage
+	(*Query)(nil),           // 55: holdfast.meta.v1.Query
+	(*GetVersion)(nil),      // 56: holdfast.meta.v1.GetVersion
+	(*ListObjects)(nil),     // 57: holdfast.meta.v1.ListObjects
+	(*ListVersions)(nil),    // 58: holdfast.meta.v1.ListVersions
+	(*GetUsage)(nil),        // 59: holdfast.meta.v1.GetUsage
+	(*GetUpload)(nil),       // 60: holdfast.meta.v1.GetUpload
+	(*ListParts)(nil),       // 61: holdfast.meta.v1.ListParts
+	(*ListUploads)(nil),     // 62: holdfast.meta.v1.ListUploads
+	(*GetData)(nil),         // 63: holdfast.meta.v1.GetData
+	(*ScanData)(nil),        // 64: holdfast.meta.v1.ScanData
+	(*ScanGarbage)(nil),     // 65: holdfast.meta.v1.ScanGarbage
+	(*ScanRepair)(nil),      // 66: holdfast.meta.v1.ScanRepair
+	(*GetBucket)(nil),       // 67: holdfast.meta.v1.GetBucket
+	(*ListBuckets)(nil),     // 68: holdfast.meta.v1.ListBuckets
+	(*GetCluster)(nil),      // 69: holdfast.meta.v1.GetCluster
+	(*ListDrives)(nil),      // 70: holdfast.meta.v1.ListDrives
+	(*ListNodes)(nil),       // 71: holdfast.meta.v1.ListNodes
+	(*GetSettings)(nil),     // 72: holdfast.meta.v1.GetSettings
+	(*ListDocuments)(nil),   // 73: holdfast.meta.v1.ListDocuments
+	(*GetLayout)(nil),       // 74: holdfast.meta.v1.GetLayout
+	(*Answer)(nil),          // 75: holdfast.meta.v1.Answer
+	(*Entry)(nil),           // 76: holdfast.meta.v1.Entry
+	(*DataRecord)(nil),      // 77: holdfast.meta.v1.DataRecord
+	nil,                     // 78: holdfast.meta.v1.Manifest.HeadersEntry
+	nil,                     // 79: holdfast.meta.v1.Manifest.MetadataEntry
+	nil,                     // 80: holdfast.meta.v1.Upload.HeadersEntry
+	nil,                     // 81: holdfast.meta.v1.Upload.MetadataEntry
+	nil,                     // 82: holdfast.meta.v1.UpdateBucket.DocumentsEntry
+	nil,                     // 83: holdfast.meta.v1.Bucket.DocumentsEntry
 }
 var file_meta_proto_depIdxs = []int32{
 	7,   // 0: holdfast.meta.v1.Placement.layout:type_name -> holdfast.meta.v1.Layout
@@ -6601,14 +6895,14 @@ var file_meta_proto_depIdxs = []int32{
 	8,   // 4: holdfast.meta.v1.Part.placement:type_name -> holdfast.meta.v1.Placement
 	11,  // 5: holdfast.meta.v1.Manifest.parts:type_name -> holdfast.meta.v1.Part
 	10,  // 6: holdfast.meta.v1.Manifest.envelope:type_name -> holdfast.meta.v1.Envelope
-	75,  // 7: holdfast.meta.v1.Manifest.headers:type_name -> holdfast.meta.v1.Manifest.HeadersEntry
-	76,  // 8: holdfast.meta.v1.Manifest.metadata:type_name -> holdfast.meta.v1.Manifest.MetadataEntry
+	78,  // 7: holdfast.meta.v1.Manifest.headers:type_name -> holdfast.meta.v1.Manifest.HeadersEntry
+	79,  // 8: holdfast.meta.v1.Manifest.metadata:type_name -> holdfast.meta.v1.Manifest.MetadataEntry
 	9,   // 9: holdfast.meta.v1.Manifest.checksum:type_name -> holdfast.meta.v1.Checksum
 	13,  // 10: holdfast.meta.v1.Manifest.retention:type_name -> holdfast.meta.v1.Retention
 	3,   // 11: holdfast.meta.v1.Retention.mode:type_name -> holdfast.meta.v1.Retention.Mode
 	10,  // 12: holdfast.meta.v1.Upload.envelope:type_name -> holdfast.meta.v1.Envelope
-	77,  // 13: holdfast.meta.v1.Upload.headers:type_name -> holdfast.meta.v1.Upload.HeadersEntry
-	78,  // 14: holdfast.meta.v1.Upload.metadata:type_name -> holdfast.meta.v1.Upload.MetadataEntry
+	80,  // 13: holdfast.meta.v1.Upload.headers:type_name -> holdfast.meta.v1.Upload.HeadersEntry
+	81,  // 14: holdfast.meta.v1.Upload.metadata:type_name -> holdfast.meta.v1.Upload.MetadataEntry
 	1,   // 15: holdfast.meta.v1.Upload.checksum_algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
 	2,   // 16: holdfast.meta.v1.Upload.checksum_type:type_name -> holdfast.meta.v1.Checksum.Type
 	13,  // 17: holdfast.meta.v1.Upload.retention:type_name -> holdfast.meta.v1.Retention
@@ -6625,93 +6919,97 @@ var file_meta_proto_depIdxs = []int32{
 	31,  // 28: holdfast.meta.v1.Command.open_bucket:type_name -> holdfast.meta.v1.OpenBucket
 	29,  // 29: holdfast.meta.v1.Command.queue_repair:type_name -> holdfast.meta.v1.QueueRepair
 	19,  // 30: holdfast.meta.v1.Command.update_version:type_name -> holdfast.meta.v1.UpdateVersion
-	32,  // 31: holdfast.meta.v1.Command.create_bucket:type_name -> holdfast.meta.v1.CreateBucket
-	33,  // 32: holdfast.meta.v1.Command.mark_bucket:type_name -> holdfast.meta.v1.MarkBucket
-	34,  // 33: holdfast.meta.v1.Command.delete_bucket:type_name -> holdfast.meta.v1.DeleteBucket
-	35,  // 34: holdfast.meta.v1.Command.put_drive:type_name -> holdfast.meta.v1.PutDrive
-	38,  // 35: holdfast.meta.v1.Command.init_cluster:type_name -> holdfast.meta.v1.InitCluster
-	36,  // 36: holdfast.meta.v1.Command.put_node:type_name -> holdfast.meta.v1.PutNode
-	37,  // 37: holdfast.meta.v1.Command.put_settings:type_name -> holdfast.meta.v1.PutSettings
-	39,  // 38: holdfast.meta.v1.Command.update_bucket:type_name -> holdfast.meta.v1.UpdateBucket
-	40,  // 39: holdfast.meta.v1.Command.put_documents:type_name -> holdfast.meta.v1.PutDocuments
-	12,  // 40: holdfast.meta.v1.PutVersion.manifest:type_name -> holdfast.meta.v1.Manifest
-	14,  // 41: holdfast.meta.v1.PutVersion.condition:type_name -> holdfast.meta.v1.Condition
-	0,   // 42: holdfast.meta.v1.PutVersion.versioning:type_name -> holdfast.meta.v1.Versioning
-	14,  // 43: holdfast.meta.v1.DeleteVersion.condition:type_name -> holdfast.meta.v1.Condition
-	0,   // 44: holdfast.meta.v1.DeleteVersion.versioning:type_name -> holdfast.meta.v1.Versioning
-	13,  // 45: holdfast.meta.v1.UpdateVersion.retention:type_name -> holdfast.meta.v1.Retention
-	15,  // 46: holdfast.meta.v1.CreateUpload.upload:type_name -> holdfast.meta.v1.Upload
-	11,  // 47: holdfast.meta.v1.PutPart.part:type_name -> holdfast.meta.v1.Part
-	23,  // 48: holdfast.meta.v1.CompleteUpload.parts:type_name -> holdfast.meta.v1.CompletePart
-	9,   // 49: holdfast.meta.v1.CompleteUpload.checksum:type_name -> holdfast.meta.v1.Checksum
-	14,  // 50: holdfast.meta.v1.CompleteUpload.condition:type_name -> holdfast.meta.v1.Condition
-	0,   // 51: holdfast.meta.v1.CompleteUpload.versioning:type_name -> holdfast.meta.v1.Versioning
-	9,   // 52: holdfast.meta.v1.CompletePart.checksum:type_name -> holdfast.meta.v1.Checksum
-	26,  // 53: holdfast.meta.v1.SwapDrives.swaps:type_name -> holdfast.meta.v1.Swap
-	43,  // 54: holdfast.meta.v1.CreateBucket.bucket:type_name -> holdfast.meta.v1.Bucket
-	4,   // 55: holdfast.meta.v1.MarkBucket.state:type_name -> holdfast.meta.v1.Bucket.State
-	44,  // 56: holdfast.meta.v1.PutDrive.drive:type_name -> holdfast.meta.v1.Drive
-	5,   // 57: holdfast.meta.v1.PutDrive.if_state:type_name -> holdfast.meta.v1.Drive.State
-	45,  // 58: holdfast.meta.v1.PutNode.node:type_name -> holdfast.meta.v1.Node
-	6,   // 59: holdfast.meta.v1.PutNode.if_state:type_name -> holdfast.meta.v1.Node.State
-	46,  // 60: holdfast.meta.v1.PutSettings.settings:type_name -> holdfast.meta.v1.Settings
-	48,  // 61: holdfast.meta.v1.InitCluster.cluster:type_name -> holdfast.meta.v1.Cluster
-	79,  // 62: holdfast.meta.v1.UpdateBucket.documents:type_name -> holdfast.meta.v1.UpdateBucket.DocumentsEntry
-	0,   // 63: holdfast.meta.v1.UpdateBucket.versioning:type_name -> holdfast.meta.v1.Versioning
-	41,  // 64: holdfast.meta.v1.PutDocuments.changes:type_name -> holdfast.meta.v1.DocumentChange
-	4,   // 65: holdfast.meta.v1.Bucket.state:type_name -> holdfast.meta.v1.Bucket.State
-	0,   // 66: holdfast.meta.v1.Bucket.versioning:type_name -> holdfast.meta.v1.Versioning
-	80,  // 67: holdfast.meta.v1.Bucket.documents:type_name -> holdfast.meta.v1.Bucket.DocumentsEntry
-	5,   // 68: holdfast.meta.v1.Drive.state:type_name -> holdfast.meta.v1.Drive.State
-	6,   // 69: holdfast.meta.v1.Node.state:type_name -> holdfast.meta.v1.Node.State
-	48,  // 70: holdfast.meta.v1.ClusterLayout.cluster:type_name -> holdfast.meta.v1.Cluster
-	45,  // 71: holdfast.meta.v1.ClusterLayout.nodes:type_name -> holdfast.meta.v1.Node
-	44,  // 72: holdfast.meta.v1.ClusterLayout.drives:type_name -> holdfast.meta.v1.Drive
-	46,  // 73: holdfast.meta.v1.ClusterLayout.settings:type_name -> holdfast.meta.v1.Settings
-	12,  // 74: holdfast.meta.v1.Result.manifest:type_name -> holdfast.meta.v1.Manifest
-	43,  // 75: holdfast.meta.v1.Result.bucket:type_name -> holdfast.meta.v1.Bucket
-	1,   // 76: holdfast.meta.v1.Current.checksum_algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
-	2,   // 77: holdfast.meta.v1.Current.checksum_type:type_name -> holdfast.meta.v1.Checksum.Type
-	8,   // 78: holdfast.meta.v1.Garbage.placement:type_name -> holdfast.meta.v1.Placement
-	54,  // 79: holdfast.meta.v1.Query.get_version:type_name -> holdfast.meta.v1.GetVersion
-	55,  // 80: holdfast.meta.v1.Query.list_objects:type_name -> holdfast.meta.v1.ListObjects
-	57,  // 81: holdfast.meta.v1.Query.get_upload:type_name -> holdfast.meta.v1.GetUpload
-	58,  // 82: holdfast.meta.v1.Query.list_parts:type_name -> holdfast.meta.v1.ListParts
-	59,  // 83: holdfast.meta.v1.Query.list_uploads:type_name -> holdfast.meta.v1.ListUploads
-	60,  // 84: holdfast.meta.v1.Query.get_data:type_name -> holdfast.meta.v1.GetData
-	61,  // 85: holdfast.meta.v1.Query.scan_data:type_name -> holdfast.meta.v1.ScanData
-	62,  // 86: holdfast.meta.v1.Query.scan_garbage:type_name -> holdfast.meta.v1.ScanGarbage
-	63,  // 87: holdfast.meta.v1.Query.scan_repair:type_name -> holdfast.meta.v1.ScanRepair
-	56,  // 88: holdfast.meta.v1.Query.list_versions:type_name -> holdfast.meta.v1.ListVersions
-	64,  // 89: holdfast.meta.v1.Query.get_bucket:type_name -> holdfast.meta.v1.GetBucket
-	65,  // 90: holdfast.meta.v1.Query.list_buckets:type_name -> holdfast.meta.v1.ListBuckets
-	66,  // 91: holdfast.meta.v1.Query.get_cluster:type_name -> holdfast.meta.v1.GetCluster
-	67,  // 92: holdfast.meta.v1.Query.list_drives:type_name -> holdfast.meta.v1.ListDrives
-	68,  // 93: holdfast.meta.v1.Query.list_nodes:type_name -> holdfast.meta.v1.ListNodes
-	69,  // 94: holdfast.meta.v1.Query.get_settings:type_name -> holdfast.meta.v1.GetSettings
-	71,  // 95: holdfast.meta.v1.Query.get_layout:type_name -> holdfast.meta.v1.GetLayout
-	70,  // 96: holdfast.meta.v1.Query.list_documents:type_name -> holdfast.meta.v1.ListDocuments
-	12,  // 97: holdfast.meta.v1.Answer.manifest:type_name -> holdfast.meta.v1.Manifest
-	73,  // 98: holdfast.meta.v1.Answer.entries:type_name -> holdfast.meta.v1.Entry
-	15,  // 99: holdfast.meta.v1.Answer.upload:type_name -> holdfast.meta.v1.Upload
-	11,  // 100: holdfast.meta.v1.Answer.parts:type_name -> holdfast.meta.v1.Part
-	74,  // 101: holdfast.meta.v1.Answer.data:type_name -> holdfast.meta.v1.DataRecord
-	43,  // 102: holdfast.meta.v1.Answer.buckets:type_name -> holdfast.meta.v1.Bucket
-	48,  // 103: holdfast.meta.v1.Answer.cluster:type_name -> holdfast.meta.v1.Cluster
-	44,  // 104: holdfast.meta.v1.Answer.drives:type_name -> holdfast.meta.v1.Drive
-	45,  // 105: holdfast.meta.v1.Answer.nodes:type_name -> holdfast.meta.v1.Node
-	46,  // 106: holdfast.meta.v1.Answer.settings:type_name -> holdfast.meta.v1.Settings
-	47,  // 107: holdfast.meta.v1.Answer.layout:type_name -> holdfast.meta.v1.ClusterLayout
-	42,  // 108: holdfast.meta.v1.Answer.documents:type_name -> holdfast.meta.v1.Document
-	50,  // 109: holdfast.meta.v1.Entry.current:type_name -> holdfast.meta.v1.Current
-	15,  // 110: holdfast.meta.v1.Entry.upload:type_name -> holdfast.meta.v1.Upload
-	12,  // 111: holdfast.meta.v1.Entry.details:type_name -> holdfast.meta.v1.Manifest
-	8,   // 112: holdfast.meta.v1.DataRecord.placement:type_name -> holdfast.meta.v1.Placement
-	113, // [113:113] is the sub-list for method output_type
-	113, // [113:113] is the sub-list for method input_type
-	113, // [113:113] is the sub-list for extension type_name
-	113, // [113:113] is the sub-list for extension extendee
-	0,   // [0:113] is the sub-list for field type_name
+	38,  // 31: holdfast.meta.v1.Command.grant_quota:type_name -> holdfast.meta.v1.GrantQuota
+	32,  // 32: holdfast.meta.v1.Command.create_bucket:type_name -> holdfast.meta.v1.CreateBucket
+	33,  // 33: holdfast.meta.v1.Command.mark_bucket:type_name -> holdfast.meta.v1.MarkBucket
+	34,  // 34: holdfast.meta.v1.Command.delete_bucket:type_name -> holdfast.meta.v1.DeleteBucket
+	35,  // 35: holdfast.meta.v1.Command.put_drive:type_name -> holdfast.meta.v1.PutDrive
+	39,  // 36: holdfast.meta.v1.Command.init_cluster:type_name -> holdfast.meta.v1.InitCluster
+	36,  // 37: holdfast.meta.v1.Command.put_node:type_name -> holdfast.meta.v1.PutNode
+	37,  // 38: holdfast.meta.v1.Command.put_settings:type_name -> holdfast.meta.v1.PutSettings
+	40,  // 39: holdfast.meta.v1.Command.update_bucket:type_name -> holdfast.meta.v1.UpdateBucket
+	41,  // 40: holdfast.meta.v1.Command.put_documents:type_name -> holdfast.meta.v1.PutDocuments
+	12,  // 41: holdfast.meta.v1.PutVersion.manifest:type_name -> holdfast.meta.v1.Manifest
+	14,  // 42: holdfast.meta.v1.PutVersion.condition:type_name -> holdfast.meta.v1.Condition
+	0,   // 43: holdfast.meta.v1.PutVersion.versioning:type_name -> holdfast.meta.v1.Versioning
+	14,  // 44: holdfast.meta.v1.DeleteVersion.condition:type_name -> holdfast.meta.v1.Condition
+	0,   // 45: holdfast.meta.v1.DeleteVersion.versioning:type_name -> holdfast.meta.v1.Versioning
+	13,  // 46: holdfast.meta.v1.UpdateVersion.retention:type_name -> holdfast.meta.v1.Retention
+	15,  // 47: holdfast.meta.v1.CreateUpload.upload:type_name -> holdfast.meta.v1.Upload
+	11,  // 48: holdfast.meta.v1.PutPart.part:type_name -> holdfast.meta.v1.Part
+	23,  // 49: holdfast.meta.v1.CompleteUpload.parts:type_name -> holdfast.meta.v1.CompletePart
+	9,   // 50: holdfast.meta.v1.CompleteUpload.checksum:type_name -> holdfast.meta.v1.Checksum
+	14,  // 51: holdfast.meta.v1.CompleteUpload.condition:type_name -> holdfast.meta.v1.Condition
+	0,   // 52: holdfast.meta.v1.CompleteUpload.versioning:type_name -> holdfast.meta.v1.Versioning
+	9,   // 53: holdfast.meta.v1.CompletePart.checksum:type_name -> holdfast.meta.v1.Checksum
+	26,  // 54: holdfast.meta.v1.SwapDrives.swaps:type_name -> holdfast.meta.v1.Swap
+	44,  // 55: holdfast.meta.v1.CreateBucket.bucket:type_name -> holdfast.meta.v1.Bucket
+	4,   // 56: holdfast.meta.v1.MarkBucket.state:type_name -> holdfast.meta.v1.Bucket.State
+	45,  // 57: holdfast.meta.v1.PutDrive.drive:type_name -> holdfast.meta.v1.Drive
+	5,   // 58: holdfast.meta.v1.PutDrive.if_state:type_name -> holdfast.meta.v1.Drive.State
+	46,  // 59: holdfast.meta.v1.PutNode.node:type_name -> holdfast.meta.v1.Node
+	6,   // 60: holdfast.meta.v1.PutNode.if_state:type_name -> holdfast.meta.v1.Node.State
+	47,  // 61: holdfast.meta.v1.PutSettings.settings:type_name -> holdfast.meta.v1.Settings
+	49,  // 62: holdfast.meta.v1.InitCluster.cluster:type_name -> holdfast.meta.v1.Cluster
+	82,  // 63: holdfast.meta.v1.UpdateBucket.documents:type_name -> holdfast.meta.v1.UpdateBucket.DocumentsEntry
+	0,   // 64: holdfast.meta.v1.UpdateBucket.versioning:type_name -> holdfast.meta.v1.Versioning
+	42,  // 65: holdfast.meta.v1.PutDocuments.changes:type_name -> holdfast.meta.v1.DocumentChange
+	4,   // 66: holdfast.meta.v1.Bucket.state:type_name -> holdfast.meta.v1.Bucket.State
+	0,   // 67: holdfast.meta.v1.Bucket.versioning:type_name -> holdfast.meta.v1.Versioning
+	83,  // 68: holdfast.meta.v1.Bucket.documents:type_name -> holdfast.meta.v1.Bucket.DocumentsEntry
+	5,   // 69: holdfast.meta.v1.Drive.state:type_name -> holdfast.meta.v1.Drive.State
+	6,   // 70: holdfast.meta.v1.Node.state:type_name -> holdfast.meta.v1.Node.State
+	49,  // 71: holdfast.meta.v1.ClusterLayout.cluster:type_name -> holdfast.meta.v1.Cluster
+	46,  // 72: holdfast.meta.v1.ClusterLayout.nodes:type_name -> holdfast.meta.v1.Node
+	45,  // 73: holdfast.meta.v1.ClusterLayout.drives:type_name -> holdfast.meta.v1.Drive
+	47,  // 74: holdfast.meta.v1.ClusterLayout.settings:type_name -> holdfast.meta.v1.Settings
+	12,  // 75: holdfast.meta.v1.Result.manifest:type_name -> holdfast.meta.v1.Manifest
+	44,  // 76: holdfast.meta.v1.Result.bucket:type_name -> holdfast.meta.v1.Bucket
+	52,  // 77: holdfast.meta.v1.Result.usage:type_name -> holdfast.meta.v1.Usage
+	1,   // 78: holdfast.meta.v1.Current.checksum_algorithm:type_name -> holdfast.meta.v1.Checksum.Algorithm
+	2,   // 79: holdfast.meta.v1.Current.checksum_type:type_name -> holdfast.meta.v1.Checksum.Type
+	8,   // 80: holdfast.meta.v1.Garbage.placement:type_name -> holdfast.meta.v1.Placement
+	56,  // 81: holdfast.meta.v1.Query.get_version:type_name -> holdfast.meta.v1.GetVersion
+	57,  // 82: holdfast.meta.v1.Query.list_objects:type_name -> holdfast.meta.v1.ListObjects
+	60,  // 83: holdfast.meta.v1.Query.get_upload:type_name -> holdfast.meta.v1.GetUpload
+	61,  // 84: holdfast.meta.v1.Query.list_parts:type_name -> holdfast.meta.v1.ListParts
+	62,  // 85: holdfast.meta.v1.Query.list_uploads:type_name -> holdfast.meta.v1.ListUploads
+	63,  // 86: holdfast.meta.v1.Query.get_data:type_name -> holdfast.meta.v1.GetData
+	64,  // 87: holdfast.meta.v1.Query.scan_data:type_name -> holdfast.meta.v1.ScanData
+	65,  // 88: holdfast.meta.v1.Query.scan_garbage:type_name -> holdfast.meta.v1.ScanGarbage
+	66,  // 89: holdfast.meta.v1.Query.scan_repair:type_name -> holdfast.meta.v1.ScanRepair
+	58,  // 90: holdfast.meta.v1.Query.list_versions:type_name -> holdfast.meta.v1.ListVersions
+	59,  // 91: holdfast.meta.v1.Query.get_usage:type_name -> holdfast.meta.v1.GetUsage
+	67,  // 92: holdfast.meta.v1.Query.get_bucket:type_name -> holdfast.meta.v1.GetBucket
+	68,  // 93: holdfast.meta.v1.Query.list_buckets:type_name -> holdfast.meta.v1.ListBuckets
+	69,  // 94: holdfast.meta.v1.Query.get_cluster:type_name -> holdfast.meta.v1.GetCluster
+	70,  // 95: holdfast.meta.v1.Query.list_drives:type_name -> holdfast.meta.v1.ListDrives
+	71,  // 96: holdfast.meta.v1.Query.list_nodes:type_name -> holdfast.meta.v1.ListNodes
+	72,  // 97: holdfast.meta.v1.Query.get_settings:type_name -> holdfast.meta.v1.GetSettings
+	74,  // 98: holdfast.meta.v1.Query.get_layout:type_name -> holdfast.meta.v1.GetLayout
+	73,  // 99: holdfast.meta.v1.Query.list_documents:type_name -> holdfast.meta.v1.ListDocuments
+	12,  // 100: holdfast.meta.v1.Answer.manifest:type_name -> holdfast.meta.v1.Manifest
+	76,  // 101: holdfast.meta.v1.Answer.entries:type_name -> holdfast.meta.v1.Entry
+	15,  // 102: holdfast.meta.v1.Answer.upload:type_name -> holdfast.meta.v1.Upload
+	11,  // 103: holdfast.meta.v1.Answer.parts:type_name -> holdfast.meta.v1.Part
+	77,  // 104: holdfast.meta.v1.Answer.data:type_name -> holdfast.meta.v1.DataRecord
+	44,  // 105: holdfast.meta.v1.Answer.buckets:type_name -> holdfast.meta.v1.Bucket
+	49,  // 106: holdfast.meta.v1.Answer.cluster:type_name -> holdfast.meta.v1.Cluster
+	45,  // 107: holdfast.meta.v1.Answer.drives:type_name -> holdfast.meta.v1.Drive
+	46,  // 108: holdfast.meta.v1.Answer.nodes:type_name -> holdfast.meta.v1.Node
+	47,  // 109: holdfast.meta.v1.Answer.settings:type_name -> holdfast.meta.v1.Settings
+	48,  // 110: holdfast.meta.v1.Answer.layout:type_name -> holdfast.meta.v1.ClusterLayout
+	43,  // 111: holdfast.meta.v1.Answer.documents:type_name -> holdfast.meta.v1.Document
+	52,  // 112: holdfast.meta.v1.Answer.usage:type_name -> holdfast.meta.v1.Usage
+	51,  // 113: holdfast.meta.v1.Entry.current:type_name -> holdfast.meta.v1.Current
+	15,  // 114: holdfast.meta.v1.Entry.upload:type_name -> holdfast.meta.v1.Upload
+	12,  // 115: holdfast.meta.v1.Entry.details:type_name -> holdfast.meta.v1.Manifest
+	8,   // 116: holdfast.meta.v1.DataRecord.placement:type_name -> holdfast.meta.v1.Placement
+	117, // [117:117] is the sub-list for method output_type
+	117, // [117:117] is the sub-list for method input_type
+	117, // [117:117] is the sub-list for extension type_name
+	117, // [117:117] is the sub-list for extension extendee
+	0,   // [0:117] is the sub-list for field type_name
 }
 
 func init() { file_meta_proto_init() }
@@ -6733,6 +7031,7 @@ func file_meta_proto_init() {
 		(*Command_OpenBucket)(nil),
 		(*Command_QueueRepair)(nil),
 		(*Command_UpdateVersion)(nil),
+		(*Command_GrantQuota)(nil),
 		(*Command_CreateBucket)(nil),
 		(*Command_MarkBucket)(nil),
 		(*Command_DeleteBucket)(nil),
@@ -6744,8 +7043,8 @@ func file_meta_proto_init() {
 		(*Command_PutDocuments)(nil),
 	}
 	file_meta_proto_msgTypes[12].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[32].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[46].OneofWrappers = []any{
+	file_meta_proto_msgTypes[33].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[48].OneofWrappers = []any{
 		(*Query_GetVersion)(nil),
 		(*Query_ListObjects)(nil),
 		(*Query_GetUpload)(nil),
@@ -6756,6 +7055,7 @@ func file_meta_proto_init() {
 		(*Query_ScanGarbage)(nil),
 		(*Query_ScanRepair)(nil),
 		(*Query_ListVersions)(nil),
+		(*Query_GetUsage)(nil),
 		(*Query_GetBucket_)(nil),
 		(*Query_ListBuckets)(nil),
 		(*Query_GetCluster)(nil),
@@ -6771,7 +7071,7 @@ func file_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meta_proto_rawDesc), len(file_meta_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   74,
+			NumMessages:   77,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
