@@ -1,11 +1,8 @@
 package lifecycle
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"math"
 	"slices"
-	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -46,24 +43,12 @@ func Parse(doc string) (*Config, error) {
 	if moves { // told last: what is wrong with the document comes first
 		return nil, kind.New(kind.Unbuilt, "Lifecycle transitions to other storage classes (Transition, NoncurrentVersionTransition) are not implemented")
 	}
-	c.nameRules(seen)
-	return c, nil
-}
-
-// nameRules gives an ID to the rules without.
-func (c *Config) nameRules(taken map[string]bool) {
 	for i := range c.Rules {
-		r := &c.Rules[i]
-		for n := 0; r.ID == ""; n++ {
-			x := xmlio.New(0)
-			r.WriteXML(x)
-			sum := sha256.Sum256(strconv.AppendInt(x.B, int64(n), 10))
-			x.Free()
-			if id := hex.EncodeToString(sum[:16]); !taken[id] {
-				r.ID, taken[id] = id, true
-			}
+		if r := &c.Rules[i]; r.ID == "" {
+			r.ID = filter.RuleID(r, seen)
 		}
 	}
+	return c, nil
 }
 
 func parseRule(e xmlio.Element) (r Rule, transitions bool, err error) {
