@@ -10,7 +10,6 @@ import (
 	"holdfast/cluster/placement"
 	"holdfast/cluster/upkeep"
 	"holdfast/internal/id"
-	"holdfast/meta"
 	"holdfast/meta/replica"
 	"holdfast/proto/metapb"
 )
@@ -265,7 +264,7 @@ func (p *picture) surveyed(r *report) bool {
 	}
 	leads := slices.ContainsFunc(p.groups, func(g replica.GroupStatus) bool {
 		d := p.Drive(g.Leader)
-		return g.Group != meta.SystemGroup && d != nil && d.Node == r.node.ID
+		return d != nil && d.Node == r.node.ID
 	})
 	// A node of an older version does not say which layout it has seen.
 	return !r.Moves || !leads || r.Rebalance.Surveyed && (r.Layout == 0 || r.Layout >= p.View.Version)
@@ -273,6 +272,7 @@ func (p *picture) surveyed(r *report) bool {
 
 func (p *picture) rebalanceStatus(reports []report, drives []DriveStatus) RebalanceStatus {
 	s := RebalanceStatus{Paused: p.View.Settings.GetRebalancePaused(), LimitDefault: p.View.Settings.GetRebalanceBytesPerSecond() == 0, Surveyed: true}
+	left := int64(0) // one of each group at most, those to be drained among them
 	for i := range reports {
 		r := &reports[i]
 		s.Surveyed = s.Surveyed && p.surveyed(r)
@@ -289,6 +289,7 @@ func (p *picture) rebalanceStatus(reports []report, drives []DriveStatus) Rebala
 		s.LeftBytes += b.LeftBytes
 		s.WaitingShards += b.WaitingShards
 		s.MovedReplicas += b.MovedReplicas
+		left += b.LeftReplicas
 		s.BytesPerSecond += b.BytesPerSecond
 	}
 	for i := range drives {
@@ -296,6 +297,7 @@ func (p *picture) rebalanceStatus(reports []report, drives []DriveStatus) Rebala
 			s.LeftReplicas += int64(drives[i].Replicas)
 		}
 	}
+	s.LeftReplicas = max(s.LeftReplicas, left)
 	if s.BytesPerSecond > 0 && !s.Paused {
 		s.EtaSeconds = (s.LeftBytes + s.BytesPerSecond - 1) / s.BytesPerSecond
 	}

@@ -47,7 +47,7 @@ func (o *Operator) Progress() Progress {
 	p.Moves = true
 	p.Rebalance = RebalanceStatus{
 		Paused: r.Paused, LimitPerNode: r.Limit, Surveyed: r.Surveyed, Scanned: r.Scanned, MovedShards: r.MovedShards, MovedBytes: r.MovedBytes,
-		LeastBytes: r.LeastBytes, LeftShards: r.LeftShards, LeftBytes: r.LeftBytes, WaitingShards: r.WaitingShards, MovedReplicas: r.MovedReplicas,
+		LeastBytes: r.LeastBytes, LeftShards: r.LeftShards, LeftBytes: r.LeftBytes, WaitingShards: r.WaitingShards, MovedReplicas: r.MovedReplicas, LeftReplicas: r.LeftReplicas,
 		BytesPerSecond: r.BytesPerSecond,
 	}
 	p.Layout = r.Layout

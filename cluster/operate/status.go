@@ -159,7 +159,7 @@ type RebalanceStatus struct {
 	// LimitPerNode is in bytes per second; LimitDefault: nobody has set it.
 	LimitPerNode int64 `json:"limit_bytes_per_second"`
 	LimitDefault bool  `json:"limit_is_default,omitempty"`
-	// Surveyed: all nodes have looked at all their records, so that what is left is known.
+	// Surveyed: all nodes have looked at all their records and replicas, so that what is left is known.
 	Surveyed       bool  `json:"surveyed"`
 	Scanned        int64 `json:"scanned_records"`
 	MovedShards    int64 `json:"moved_shards"`
@@ -169,7 +169,7 @@ type RebalanceStatus struct {
 	LeftBytes      int64 `json:"left_bytes"`
 	WaitingShards  int64 `json:"waiting_shards"` // of those left: no drive takes them now
 	MovedReplicas  int64 `json:"moved_replicas"` // since each node's start
-	LeftReplicas   int64 `json:"left_replicas"`  // on drives that are drained
+	LeftReplicas   int64 `json:"left_replicas"`  // on drives that are drained, or next to move in each group
 	BytesPerSecond int64 `json:"bytes_per_second"`
 	EtaSeconds     int64 `json:"eta_seconds,omitempty"`
 }

@@ -23,7 +23,10 @@ type Groups interface {
 	Leads(group uint32) bool
 	// Status says what is known of the groups led here.
 	Status(ctx context.Context) replica.Status
+	// MoveReplica goes on with a move that was interrupted if it has the same aim.
 	MoveReplica(ctx context.Context, group uint32, from, to id.Drive) error
+	// AbandonMove undoes one that nobody goes on with.
+	AbandonMove(ctx context.Context, group uint32) error
 }
 
 // Config is what a Rebalancer is made of.
@@ -49,8 +52,12 @@ type Config struct {
 	ReclaimAfter time.Duration
 	// Poll is how soon a change of the layout is noticed, or that rebalancing was paused. Default 1 s.
 	Poll time.Duration
-	// Settle is how long the cluster must not have changed before anything is moved. Default 10 s.
+	// Settle is how long the cluster must not have changed before anything is moved. Default 10 s: a
+	// node that starts again is soon back.
 	Settle time.Duration
+	// SettleNew is the same where all that changed is that drives came which had not been there. Default
+	// 3 s: those of a node are registered one after the other.
+	SettleNew time.Duration
 	// Interval is the longest time after which what failed is tried again. Default 10 min.
 	Interval time.Duration
 	// SurveyInterval is the time after which records are looked at again although nothing changed: a
@@ -60,7 +67,7 @@ type Config struct {
 	// leader, which is the same process.
 	RecordsPerSecond int
 	// DrainInterval is the time between two questions whether a drive that leaves is empty, and
-	// between two moves of replicas that wait. Default 10 s.
+	// the longest between two attempts to move replicas that wait. Default 10 s.
 	DrainInterval time.Duration
 	Now           func() time.Time
 	Logger        *slog.Logger
@@ -75,6 +82,7 @@ func (c *Config) validate() error {
 	fill(&c.ReclaimAfter, time.Minute)
 	fill(&c.Poll, time.Second)
 	fill(&c.Settle, 10*time.Second)
+	fill(&c.SettleNew, min(c.Settle, 3*time.Second))
 	fill(&c.Interval, 10*time.Minute)
 	fill(&c.SurveyInterval, 24*time.Hour)
 	fill(&c.RecordsPerSecond, 20_000)

@@ -24,4 +24,6 @@
 //  4. A replica moves only when its drive is to leave, when that spreads the group further, or when its
 //     drive has two replicas more than the other; towards what placement wants alone, and only in a group
 //     that is whole. Each such move brings the group nearer to that, so they come to an end.
+//  5. A move that another leader began, whose learner is there, is gone on with unless that would make the drives
+//     less level than they are; one that nobody wants any more is undone.
 package rebalance

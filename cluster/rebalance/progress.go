@@ -1,10 +1,10 @@
 package rebalance
 
 import (
-	"slices"
 	"time"
 
 	"holdfast/internal/id"
+	"holdfast/meta"
 )
 
 // Progress is how far the groups led here are. Of a cluster it is the sum over its nodes.
@@ -26,8 +26,9 @@ type Progress struct {
 	BytesPerSecond, Limit int64
 	// Eta is the time left at that rate; 0 when there is nothing left or nothing moves.
 	Eta time.Duration
-	// MovedReplicas since the start.
-	MovedReplicas int64
+	// MovedReplicas since the start; LeftReplicas is how many groups led here have one that is to move, or has
+	// begun to.
+	MovedReplicas, LeftReplicas int64
 	// Drives that shards or replicas are to leave.
 	Drives map[id.Drive]Left
 }
@@ -76,11 +77,11 @@ func (t *tally) least() (n int64) {
 
 // Progress reads the counters.
 func (b *Rebalancer) Progress() Progress {
-	version, key, led := b.eye.Fleet().View.Version, b.keyNow(), b.led()
+	version, key, led, replicated := b.eye.Fleet().View.Version, b.keyNow(), b.led(), b.ledFrom(meta.SystemGroup)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.progress
-	p.Layout, p.Surveyed = version, b.told.key == key && !slices.ContainsFunc(led, func(g uint32) bool { return !slices.Contains(b.told.groups, g) })
+	p.Layout, p.Surveyed = version, b.told.holds(key, led) && (b.cfg.Groups == nil || b.replicasTold.holds(key, replicated))
 	p.Paused = b.paused()
 	p.Limit = b.limit()
 	p.BytesPerSecond = b.meter.rate(b.cfg.Now())

@@ -11,6 +11,7 @@ import (
 
 	"holdfast/cluster/upkeep"
 	"holdfast/internal/id"
+	"holdfast/meta"
 	"holdfast/proto/metapb"
 )
 
@@ -32,12 +33,17 @@ type Rebalancer struct {
 	busy         bool                   // a change is under way:
 	change       change
 	told         told // what the figures were counted for
+	replicasTold told // the same, of replicas
 }
 
 // told is when figures hold: the situation, and the groups that were surveyed in it.
 type told struct {
 	key    situation
 	groups []uint32
+}
+
+func (t *told) holds(key situation, led []uint32) bool {
+	return len(led) == 0 || t.key == key && !slices.ContainsFunc(led, func(g uint32) bool { return !slices.Contains(t.groups, g) })
 }
 
 // change is what the figures of Progress are about.
@@ -112,9 +118,11 @@ func (b *Rebalancer) leads(group uint32) bool {
 	return b.cfg.Groups == nil || b.cfg.Groups.Leads(group)
 }
 
-func (b *Rebalancer) led() []uint32 {
-	var groups []uint32
-	for g := uint32(1); g <= b.cfg.Metadata.Groups(); g++ {
+// led are the groups with shards that are led here.
+func (b *Rebalancer) led() []uint32 { return b.ledFrom(meta.SystemGroup + 1) }
+
+func (b *Rebalancer) ledFrom(first uint32) (groups []uint32) {
+	for g := first; g <= b.cfg.Metadata.Groups(); g++ {
 		if b.leads(g) {
 			groups = append(groups, g)
 		}
@@ -172,20 +180,29 @@ func (b *Rebalancer) moveLoop(ctx context.Context) {
 // firstDelay is how soon what failed is tried again at first; twice as late each time.
 const firstDelay = 10 * time.Second
 
-// steady tells when the cluster has not changed for Config.Settle: the drives of a node that joins are
-// registered one after the other, and a node that starts again is soon back.
+// steady tells when the cluster has not changed for Config.Settle, or SettleNew.
 type steady struct {
 	key     situation
 	since   time.Time
-	now     bool // do not wait this once
-	changed bool // since the last time that it was steady
+	now     bool                // do not wait this once
+	changed bool                // since the last time that it was steady
+	calm    bool                // it is, until something changes
+	base    map[id.Drive]uint64 // the drives when it was last
 }
 
 func (s *steady) look(b *Rebalancer) (situation, bool) {
-	if key := b.keyNow(); key != s.key || s.since.IsZero() {
-		s.key, s.since, s.changed = key, b.cfg.Now(), true
+	p := b.pictureNow()
+	if p.key != s.key || s.since.IsZero() {
+		s.key, s.since, s.changed, s.calm = p.key, b.cfg.Now(), true, false
 	}
-	ok := s.now || b.cfg.Now().Sub(s.since) >= b.cfg.Settle
+	wait := b.cfg.Settle
+	if p.grew(s.base) {
+		wait = b.cfg.SettleNew
+	}
+	if !s.calm && b.cfg.Now().Sub(s.since) >= wait {
+		s.calm, s.base = true, p.drives
+	}
+	ok := s.calm || s.now
 	s.now = false
 	return s.key, ok
 }

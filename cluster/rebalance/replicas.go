@@ -2,6 +2,7 @@ package rebalance
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -16,23 +17,38 @@ import (
 // goes on where it stood at the next look.
 const moveReplicaTimeout = 10 * time.Minute
 
+// abandonTimeout bounds the removal of a learner: a commit.
+const abandonTimeout = 10 * time.Second
+
+// A move between drives that both stay needs one with more replicas than the other by that many: a
+// fresh one is to make them level, one that has begun must not make it worse.
+const (
+	freshGain = 2
+	begunGain = 1
+)
+
 func (b *Rebalancer) replicaLoop(ctx context.Context) {
 	var next time.Time
+	var delay time.Duration
 	steady := steady{}
 	led := map[uint32]bool{}
 	for pause(ctx, b.cfg.Poll) == nil {
-		if b.gained(led) { // by a leader that should not move its own replica
-			next = time.Time{}
+		if b.gained(led) { // by a leader that should not move its own replica, or was gone in the middle
+			next, delay = time.Time{}, 0
 		}
-		_, ok := steady.look(b)
-		if !ok || b.paused() || !steady.changed && b.cfg.Now().Before(next) {
+		key, ok := steady.look(b)
+		if !ok || !steady.changed && b.cfg.Now().Before(next) {
 			continue
 		}
 		steady.changed = false
-		left := b.levelReplicas(ctx)
-		next = b.cfg.Now().Add(b.cfg.Interval)
-		if left {
-			next = b.cfg.Now().Add(b.cfg.DrainInterval)
+		switch moved, left := b.levelReplicas(ctx, key); {
+		case moved: // what follows from that is looked at, at once
+			next, delay = time.Time{}, 0
+		case left:
+			delay = min(b.cfg.DrainInterval, max(b.cfg.Poll, 2*delay))
+			next = b.cfg.Now().Add(delay)
+		default:
+			next, delay = b.cfg.Now().Add(b.cfg.Interval), 0
 		}
 	}
 }
@@ -47,41 +63,52 @@ func (b *Rebalancer) gained(led map[uint32]bool) (gained bool) {
 	return gained
 }
 
-// levelReplicas moves at most one replica of each group led here, and reports whether there is more to do.
-func (b *Rebalancer) levelReplicas(ctx context.Context) (left bool) {
-	f := b.eye.Fleet()
+// spread is where the replicas of all groups are.
+type spread struct {
+	counts map[id.Drive]int
+	all    bool // of all groups: else the counts say nothing
+}
+
+func (b *Rebalancer) spreadNow(ctx context.Context) *spread {
+	s := &spread{counts: map[id.Drive]int{}}
 	members := b.members(ctx)
-	counts := map[id.Drive]int{}
 	for _, drives := range members {
 		for _, d := range drives {
-			counts[d]++
+			s.counts[d]++
 		}
 	}
-	all := len(members) == int(b.cfg.Metadata.Groups())+1 // else the counts say nothing
+	s.all = len(members) == int(b.cfg.Metadata.Groups())+1
+	return s
+}
+
+// levelReplicas moves at most one replica of each group led here, and reports whether it did, and whether there
+// is more to do.
+func (b *Rebalancer) levelReplicas(ctx context.Context, key situation) (moved, left bool) {
+	now := b.spreadNow(ctx)
 	groups := b.cfg.Groups.Status(ctx).Groups
 	groups = slices.DeleteFunc(groups, func(g replica.GroupStatus) bool { return !b.leads(g.Group) || len(g.Members) == 0 })
-	b.countLeaving(f, groups)
-	takes := b.takes(f)
-	for _, g := range groups {
-		if ctx.Err() != nil || b.paused() {
-			return true
+	b.countLeaving(b.eye.Fleet(), groups)
+	looked, unsettled := told{key: key}, int64(0)
+	for i := range groups {
+		if ctx.Err() != nil {
+			return moved, true
 		}
-		if !whole(g) {
-			left = true
+		f := b.eye.Fleet()
+		step := nextStep(f, &groups[i], now, b.takes(f))
+		looked.groups = append(looked.groups, step.group)
+		if step.rests {
 			continue
 		}
-		from, to := moveOf(f, g, counts, all, takes)
-		if from.IsZero() {
+		unsettled++
+		if b.paused() || !b.leads(step.group) || b.take(ctx, step) != nil {
 			continue
 		}
-		left = true // after a move the group is looked at again
-		if to.IsZero() || !b.leads(g.Group) || b.moveReplica(ctx, g.Group, from, to) != nil {
-			continue
-		}
-		counts[from]--
-		counts[to]++
+		moved, now = true, b.spreadNow(ctx) // others have moved some meanwhile
 	}
-	return left
+	b.mu.Lock()
+	b.replicasTold, b.progress.LeftReplicas = looked, unsettled
+	b.mu.Unlock()
+	return moved, unsettled > 0
 }
 
 // countLeaving takes in how many replicas are on drives that are to be emptied.
@@ -99,9 +126,56 @@ func (b *Rebalancer) countLeaving(f *upkeep.Fleet, groups []replica.GroupStatus)
 	b.replicasLeft = leaving
 }
 
+// step is what a group needs next.
+type step struct {
+	group    uint32
+	rests    bool     // nothing
+	from, to id.Drive // a replica is to move; to is zero while there is no drive for it
+	abandon  bool     // its learner is to go
+}
+
+var errWaits = errors.New("rebalance: a replica has to wait")
+
+// nextStep decides. A move that another leader has begun is gone on with if it is as good as it was then.
+func nextStep(f *upkeep.Fleet, g *replica.GroupStatus, now *spread, takes func(id.Drive) bool) step {
+	s := step{group: g.Group}
+	learner, begun := upkeep.Learner(g)
+	switch {
+	case g.Joint: // that passes
+	case !upkeep.Whole(g): // repair sees to it, or that passes, too; then there may be something to move
+		from, _ := moveOf(f, g, now, freshGain, takes)
+		s.rests = from.IsZero() && !begun
+	case begun:
+		s.from, s.to = moveOf(f, g, now, begunGain, func(d id.Drive) bool { return d == learner && takes(d) })
+		if s.to.IsZero() { // another drive may have to give up its replica
+			s.from, s.to = moveOf(f, g, now, freshGain, takes)
+		}
+		s.abandon = s.to.IsZero() && f.Alive(learner) // else it waits for its drive a little
+	default:
+		s.from, s.to = moveOf(f, g, now, freshGain, takes)
+		s.rests = s.from.IsZero()
+	}
+	return s
+}
+
+// take takes a step. errWaits says that there is none to take now.
+func (b *Rebalancer) take(ctx context.Context, s step) error {
+	switch {
+	case s.abandon:
+		ctx, cancel := context.WithTimeout(ctx, abandonTimeout)
+		defer cancel()
+		b.cfg.Logger.Info("a metadata replica's move that was begun is given up", "group", s.group)
+		return b.cfg.Groups.AbandonMove(ctx, s.group)
+	case s.to.IsZero():
+		return errWaits
+	}
+	return b.moveReplica(ctx, s.group, s.from, s.to)
+}
+
 func (b *Rebalancer) moveReplica(ctx context.Context, group uint32, from, to id.Drive) error {
 	moving, cancel := context.WithTimeout(ctx, moveReplicaTimeout)
 	defer cancel()
+	go b.watchTarget(moving, cancel, to)
 	begin := b.cfg.Now()
 	if err := b.cfg.Groups.MoveReplica(moving, group, from, to); err != nil {
 		if ctx.Err() == nil && !kind.Is(err, kind.NotLeader) { // else the new leader does it
@@ -119,17 +193,28 @@ func (b *Rebalancer) moveReplica(ctx context.Context, group uint32, from, to id.
 	return nil
 }
 
-// whole reports whether all members of a group vote and are well: only then may one be taken out.
-func whole(g replica.GroupStatus) bool {
-	return !slices.ContainsFunc(g.Members, func(m replica.MemberStatus) bool { return !m.Voter || !m.Active || m.Lost })
+// watchTarget ends a move whose target has taken nothing for a while: other groups' replicas wait for it.
+func (b *Rebalancer) watchTarget(moving context.Context, end func(), to id.Drive) {
+	last := b.cfg.Now()
+	for pause(moving, b.cfg.Poll) == nil {
+		if b.takes(b.eye.Fleet())(to) {
+			last = b.cfg.Now()
+		} else if b.cfg.Now().Sub(last) >= b.cfg.Settle {
+			end()
+		}
+	}
 }
 
 // moveOf chooses the replica of a group that should move next, and where to. from is zero if none
-// should, to is zero if there is no drive for it now.
-func moveOf(f *upkeep.Fleet, g replica.GroupStatus, counts map[id.Drive]int, all bool, takes func(id.Drive) bool) (from, to id.Drive) {
-	members := make([]id.Drive, len(g.Members))
-	for i, m := range g.Members {
-		members[i] = m.Drive
+// should, to is zero if there is no drive for it now. A learner is as if it were not there.
+func moveOf(f *upkeep.Fleet, g *replica.GroupStatus, now *spread, least int, takes func(id.Drive) bool) (from, to id.Drive) {
+	members := upkeep.Voters(g)
+	learner, _ := upkeep.Learner(g)
+	count := func(d id.Drive) int {
+		if d == learner {
+			return now.counts[d] - 1
+		}
+		return now.counts[d]
 	}
 	stay := f.Candidates(func(d id.Drive) bool { return f.Fate(d) == upkeep.Stays })
 	for _, d := range members {
@@ -156,8 +241,8 @@ func moveOf(f *upkeep.Fleet, g replica.GroupStatus, counts map[id.Drive]int, all
 			}
 			after := slices.Clone(members)
 			after[slices.Index(after, x)] = y
-			c := choice{dist(after), counts[x] - counts[y]}
-			if c.spread > before || c.spread == before && (c.gain < 2 || !all) {
+			c := choice{dist(after), count(x) - count(y)}
+			if c.spread > before || c.spread == before && (c.gain < least || !now.all) {
 				continue
 			}
 			if from.IsZero() || c.spread < best.spread || c.spread == best.spread && c.gain > best.gain {

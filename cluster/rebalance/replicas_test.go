@@ -27,14 +27,17 @@ type replicas struct {
 	members [][]id.Drive
 	ill     map[uint32]bool
 	moving  map[uint32]bool
+	learner map[uint32]id.Drive // of moves that were begun
 	moves   int
+	begun   int // with a learner that was not there
+	gaveUp  int
 	took    time.Duration
 	fail    error
 }
 
 // newReplicas begins as a cluster of drives begins: rotated.
 func newReplicas(t *testing.T, groups, factor int, drives []id.Drive) *replicas {
-	r := &replicas{t: t, ill: map[uint32]bool{}, moving: map[uint32]bool{}, took: 3 * time.Second}
+	r := &replicas{t: t, ill: map[uint32]bool{}, moving: map[uint32]bool{}, learner: map[uint32]id.Drive{}, took: 3 * time.Second}
 	for g := range groups {
 		var members []id.Drive
 		for k := range factor {
@@ -51,6 +54,9 @@ func (r *replicas) all(context.Context) map[uint32][]id.Drive {
 	all := map[uint32][]id.Drive{}
 	for g, members := range r.members {
 		all[uint32(g)] = slices.Clone(members)
+		if d, ok := r.learner[uint32(g)]; ok {
+			all[uint32(g)] = append(all[uint32(g)], d)
+		}
 	}
 	return all
 }
@@ -90,6 +96,9 @@ func (a at) Status(context.Context) replica.Status {
 			for i, d := range members {
 				st.Members = append(st.Members, replica.MemberStatus{RaftID: uint64(i + 1), Drive: d, Voter: true, Active: !a.ill[uint32(g)] || i > 0})
 			}
+			if d, ok := a.learner[uint32(g)]; ok {
+				st.Members = append(st.Members, replica.MemberStatus{RaftID: 100, Drive: d})
+			}
 		}
 		s.Groups = append(s.Groups, st)
 	}
@@ -104,15 +113,37 @@ func (a at) MoveReplica(_ context.Context, g uint32, from, to id.Drive) error {
 	}
 	a.moving[g] = true
 	a.moves++
+	if a.learner[g] != to {
+		a.learner[g] = to
+		a.begun++
+	}
 	a.mu.Unlock()
-	time.Sleep(a.took) // a snapshot
+	for begin := time.Now(); time.Since(begin) < a.took && a.led(g); { // a snapshot
+		time.Sleep(100 * time.Millisecond)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.moving[g] = false
-	if a.fail != nil {
+	switch {
+	case !a.led(g): // another leader came in the middle, and finds the learner
+		return replica.ErrNotLeader
+	case a.fail != nil:
+		delete(a.learner, g)
 		return a.fail
 	}
+	delete(a.learner, g)
 	a.members[g][i] = to
+	return nil
+}
+
+func (a at) AbandonMove(_ context.Context, g uint32) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.led(g) || a.moving[g] {
+		a.t.Errorf("group %d: a move is given up, moving %t", g, a.moving[g])
+	}
+	delete(a.learner, g)
+	a.gaveUp++
 	return nil
 }
 
@@ -317,7 +348,7 @@ func TestAReplicaNeverMovesCloserToTheOthers(t *testing.T) {
 				g.Members = append(g.Members, replica.MemberStatus{Drive: d, Voter: true, Active: true})
 			}
 		}
-		from, to := moveOf(f, g, counts, true, f.Takes)
+		from, to := moveOf(f, &g, &spread{counts, true}, freshGain, f.Takes)
 		if from.IsZero() {
 			continue
 		}

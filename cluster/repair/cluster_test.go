@@ -472,6 +472,34 @@ func TestMissingReplicasMoveWhenTheirDriveWillNotBringThemBack(t *testing.T) {
 	}
 }
 
+// TestAReplicaIsRebuiltWhereTheLastLeaderBegan: a move that another leader has begun is gone on with, and not
+// begun anew on another drive.
+func TestAReplicaIsRebuiltWhereTheLastLeaderBegan(t *testing.T) {
+	for _, n := range []int{5, 6} { // the two drives without a replica
+		for _, takes := range []bool{true, false} {
+			w := newWorld(t, 7)
+			l := w.withLayout()
+			g := leading(0, 1)
+			w.repair.cfg.Groups = g
+			var members []replica.MemberStatus
+			for i := range 5 {
+				members = append(members, replica.MemberStatus{RaftID: uint64(i + 1), Drive: w.drives[i].Status().ID, Voter: true})
+			}
+			begun := w.drives[n].Status().ID
+			g.status.Groups = []replica.GroupStatus{{Group: 1, Members: append(members, replica.MemberStatus{RaftID: 6, Drive: begun})}}
+			g.missing = []replica.MissingReplica{{Group: 1, RaftID: 2, Drive: w.drives[1].Status().ID}}
+			l.set(w.drives[1].Status().ID, gone)
+			if !takes {
+				l.set(begun, dead)
+			}
+			w.repair.lookAtReplicas(t.Context(), map[missingReplica]time.Time{})
+			if len(g.moves) != 1 || (g.moves[0].to == begun) != takes {
+				t.Errorf("drive %d, takes %t: %+v", n, takes, g.moves)
+			}
+		}
+	}
+}
+
 // TestAReplicaGoesWhereItIsFurthestFromTheOthers.
 func TestAReplicaGoesWhereItIsFurthestFromTheOthers(t *testing.T) {
 	w := newWorld(t, 9)

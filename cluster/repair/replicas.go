@@ -131,18 +131,37 @@ func (r *Repairer) moveReplica(ctx context.Context, m replica.MissingReplica) er
 	return nil
 }
 
-// replicaTarget is the drive for a replica that is not a member yet: where placement would have one,
-// so that it need not move again.
+// replicaTarget is the drive for a replica that is not a member yet: where another leader has begun to
+// make one, or where placement would have one, so that it need not move again.
 func (r *Repairer) replicaTarget(ctx context.Context, m replica.MissingReplica) (id.Drive, bool) {
-	members := upkeep.MembersOf(r.cfg.Groups.Status(ctx).Groups)[m.Group]
+	status := r.cfg.Groups.Status(ctx)
+	members := upkeep.MembersOf(status.Groups)[m.Group]
+	learner, begun := begunOn(status.Groups, m.Group)
 	if f := r.fleet(); f != nil {
-		return upkeep.ReplicaTarget(f.Candidates(r.takesReplica(f)), m.Group, members, m.Drive)
+		takes := r.takesReplica(f)
+		if begun && takes(learner) {
+			return learner, true
+		}
+		return upkeep.ReplicaTarget(f.Candidates(takes), m.Group, members, m.Drive)
+	}
+	if begun && r.reachable(learner) {
+		return learner, true
 	}
 	var here []placement.Candidate
-	for _, d := range r.cfg.Groups.Status(ctx).Drives {
+	for _, d := range status.Drives {
 		here = append(here, placement.Candidate{ID: d.Drive, Healthy: d.Out == "" && r.reachable(d.Drive)})
 	}
 	return upkeep.ReplicaTarget(here, m.Group, members, m.Drive)
+}
+
+// begunOn is the drive of a group's learner.
+func begunOn(groups []replica.GroupStatus, group uint32) (id.Drive, bool) {
+	for i := range groups {
+		if groups[i].Group == group {
+			return upkeep.Learner(&groups[i])
+		}
+	}
+	return id.Drive{}, false
 }
 
 func (r *Repairer) takesReplica(f *upkeep.Fleet) func(id.Drive) bool {

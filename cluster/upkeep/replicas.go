@@ -19,6 +19,32 @@ func MembersOf(groups []replica.GroupStatus) map[uint32][]id.Drive {
 	return members
 }
 
+// Whole reports whether all voters of a group are well: only then may one be taken out. A learner is not
+// counted, it is what a move left that was interrupted.
+func Whole(g *replica.GroupStatus) bool {
+	return !g.Joint && !slices.ContainsFunc(g.Members, func(m replica.MemberStatus) bool { return m.Voter && (!m.Active || m.Lost) })
+}
+
+// Voters are the drives of a group's members that vote.
+func Voters(g *replica.GroupStatus) (drives []id.Drive) {
+	for _, m := range g.Members {
+		if m.Voter {
+			drives = append(drives, m.Drive)
+		}
+	}
+	return drives
+}
+
+// Learner is the drive of a member that does not vote: a replica on its way, of a move that is under way or
+// was interrupted, as by a change of leaders.
+func Learner(g *replica.GroupStatus) (d id.Drive, ok bool) {
+	i := slices.IndexFunc(g.Members, func(m replica.MemberStatus) bool { return !m.Voter })
+	if i < 0 {
+		return d, false
+	}
+	return g.Members[i].Drive, true
+}
+
 // ReplicaTarget is a drive among the healthy candidates that is to take the place of a group's
 // replica on from: of those that placement would choose for the group, the one furthest from the other
 // members. If these are members all, it is one that placement would choose with more replicas.

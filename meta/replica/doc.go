@@ -104,6 +104,7 @@
 // of the change that adds a raft ID names its drive; a change that adds an ID that was given out
 // already is void, by the same rule on every replica. A replica that left goes on voting for
 // those who do not know it yet, until the leader tells it that a majority knows; then it drops
-// itself. A leader gets its group out of a joint configuration, and removes learners that no move
-// needs any more.
+// itself. A leader gets its group out of a joint configuration. When leaders
+// change, the owner of moves calls MoveReplica at the new one, which goes on with the learner that is there, or
+// AbandonMove; learners that it does neither to are removed in the end.
 package replica
