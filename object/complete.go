@@ -55,8 +55,9 @@ func (e *Engine) completeOnce(ctx context.Context, r CompleteRequest) (PutResult
 	complete := &metapb.CompleteUpload{
 		UploadId: u.UploadId, VersionId: u.VersionId, MinPartSize: MinPartSize, Condition: r.Condition.proto(), Versioning: t.versioning, Parts: completeParts(chosen),
 	}
+	complete.ExpectSize = 1 + sizeOf(chosen)
 	if r.ExpectSize != nil {
-		complete.ExpectSize = *r.ExpectSize + 1
+		complete.ExpectSize = 1 + *r.ExpectSize
 	}
 	if complete.Etag, err = multipartETag(chosen, u.Envelope != nil, e.cfg.Rand); err != nil {
 		return PutResult{}, err
@@ -102,6 +103,13 @@ func choose(have []*metapb.Part, named []CompletePart) ([]*metapb.Part, error) {
 		out[i] = p
 	}
 	return out, nil
+}
+
+func sizeOf(parts []*metapb.Part) (size int64) {
+	for _, p := range parts {
+		size += int64(p.Size)
+	}
+	return size
 }
 
 func completeParts(chosen []*metapb.Part) []*metapb.CompletePart {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"holdfast/erasure"
@@ -97,6 +98,7 @@ func (c *Config) validate() error {
 type Engine struct {
 	cfg     Config
 	buckets bucketCache
+	quota   sync.Mutex // one request at a time moves shares of a quota
 }
 
 // New makes an engine.
@@ -147,6 +149,12 @@ func (e *Engine) commit(ctx context.Context, t target, cmd *metapb.Command) (*me
 		res, err := e.cfg.Metadata.Apply(ctx, t.group, cmd)
 		if kind.Is(err, kind.Unavailable) {
 			res, err = e.settle(ctx, t, cmd, err)
+		}
+		if kind.Is(err, kind.QuotaExceeded) && try <= quotaTries {
+			if err := e.makeRoom(ctx, t, growth(cmd)); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		if !kind.Is(err, kind.NoSuchBucket) {
 			return res, err
