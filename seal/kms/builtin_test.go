@@ -211,7 +211,9 @@ func TestDamagedRecordStopsItsOwnKeyOnly(t *testing.T) {
 	ok(t, k.Create(t.Context(), "two"))
 	d := generate(t, k, "two", contextA)
 	good := store.get("one")
-	edits := [][]byte{nil, {1}, good[:len(good)-1], append(bytes.Clone(good), 0), store.get("two")}
+	more := append(bytes.Clone(good), good[len(good)-92:]...) // a version that its count does not have
+	more[len(good)+3]++
+	edits := [][]byte{nil, {1}, good[:len(good)-1], append(bytes.Clone(good), 0), store.get("two"), more}
 	for n := range good {
 		f := bytes.Clone(good)
 		f[n] ^= 1
@@ -224,7 +226,7 @@ func TestDamagedRecordStopsItsOwnKeyOnly(t *testing.T) {
 		if _, err := fresh.Decrypt(t.Context(), "two", d.Blob, contextA); err != nil {
 			t.Fatalf("edit %d: the other key: %v", n, err)
 		}
-		if i := n - 5; i >= at && i < at+8 || i >= at+14 && i < at+22 {
+		if i := n - 6; i >= at && i < at+8 || i >= at+14 && i < at+22 {
 			continue
 		}
 		if _, err := fresh.GenerateDataKey(t.Context(), "one", contextA); kms.CodeOf(err) != kms.InvalidState && kms.CodeOf(err) != kms.NotFound && kms.CodeOf(err) != kms.Disabled {
@@ -237,6 +239,32 @@ func TestDamagedRecordStopsItsOwnKeyOnly(t *testing.T) {
 	wantCode(t, err, kms.InvalidState)
 	if err := node(t, store, c, "x").Rotate(t.Context(), "one"); kms.CodeOf(err) != kms.InvalidState {
 		t.Errorf("a damaged record was changed: %v", err)
+	}
+}
+
+func TestRecordHasOneEncoding(t *testing.T) {
+	store := newMemory()
+	k := node(t, store, newClock(), "a")
+	ok(t, k.Create(t.Context(), "one"))
+	ok(t, k.Rotate(t.Context(), "one"))
+	good := store.get("one")
+	if again, err := kms.Reencode(good); err != nil || !bytes.Equal(again, good) {
+		t.Fatal(err)
+	}
+	for n := range good { // the count, the numbers and the lengths leave no room
+		for _, x := range []byte{1, 0xff} {
+			f := bytes.Clone(good)
+			f[n] ^= x
+			if again, err := kms.Reencode(f); err == nil && !bytes.Equal(again, f) {
+				t.Errorf("byte %d: another encoding", n)
+			}
+		}
+	}
+	last := good[len(good)-92:]
+	more := append(bytes.Clone(good), last...)
+	more[len(good)+3]++
+	if _, err := kms.Reencode(more); err == nil {
+		t.Error("more versions than the count says")
 	}
 }
 
