@@ -27,14 +27,14 @@ func (b *Rebalancer) pictureNow() picture {
 	return p
 }
 
-// grew reports whether drives came to those of old, and nothing else has changed.
-func (p *picture) grew(old map[id.Drive]uint64) bool {
+// extends reports whether nothing has changed about the drives of old; others may have come.
+func (p *picture) extends(old map[id.Drive]uint64) bool {
 	for d, sum := range old {
 		if now, ok := p.drives[d]; !ok || now != sum {
 			return false
 		}
 	}
-	return len(old) > 0 && len(p.drives) > len(old)
+	return true
 }
 
 // eachDrive calls fn with a hash of what is known of each drive, and returns that of all.

@@ -183,27 +183,29 @@ const firstDelay = 10 * time.Second
 // steady tells when the cluster has not changed for Config.Settle, or SettleNew.
 type steady struct {
 	key     situation
-	since   time.Time
 	now     bool                // do not wait this once
 	changed bool                // since the last time that it was steady
-	calm    bool                // it is, until something changes
-	base    map[id.Drive]uint64 // the drives when it was last
+	base    map[id.Drive]uint64 // drives when it was steady, or those that were there changed; nil: not looked yet
+	until   time.Time           // it is waited
 }
 
 func (s *steady) look(b *Rebalancer) (situation, bool) {
-	p := b.pictureNow()
-	if p.key != s.key || s.since.IsZero() {
-		s.key, s.since, s.changed, s.calm = p.key, b.cfg.Now(), true, false
+	p, now := b.pictureNow(), b.cfg.Now()
+	switch {
+	case s.base == nil || p.key != s.key && !p.extends(s.base):
+		s.base, s.until, s.changed = p.drives, now.Add(b.cfg.Settle), true
+	case p.key != s.key:
+		s.changed = true
+		if wait := now.Add(b.cfg.SettleNew); wait.After(s.until) {
+			s.until = wait
+		}
 	}
-	wait := b.cfg.Settle
-	if p.grew(s.base) {
-		wait = b.cfg.SettleNew
+	calm := !now.Before(s.until)
+	if calm {
+		s.base = p.drives
 	}
-	if !s.calm && b.cfg.Now().Sub(s.since) >= wait {
-		s.calm, s.base = true, p.drives
-	}
-	ok := s.calm || s.now
-	s.now = false
+	ok := calm || s.now
+	s.key, s.now = p.key, false
 	return s.key, ok
 }
 

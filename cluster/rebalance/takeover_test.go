@@ -160,8 +160,13 @@ func TestNewDrivesAreNotWaitedForAsLongAsOthersThatChange(t *testing.T) {
 		}
 		w.until("level", func() bool { p := b.Progress(); return p.Surveyed && p.LeftShards == 0 && p.LeftReplicas == 0 })
 		moved := r.count()
-		w.layout.set(w.names()[1], drained)
-		if time.Sleep(8 * time.Second); r.count() != moved {
+		time.Sleep(time.Minute)
+		w.layout.set(w.names()[1], func(d *cluster.DriveView) { d.Alive = false })
+		time.Sleep(2 * time.Second)
+		w.layout.set(w.names()[1], func(d *cluster.DriveView) { d.State, d.Alive = metapb.Drive_DRAINING, true })
+		time.Sleep(2 * time.Second)
+		w.addNode(1) // does not make it shorter
+		if time.Sleep(6 * time.Second); r.count() != moved {
 			t.Error("a change of a drive that was there was not waited for")
 		}
 	})

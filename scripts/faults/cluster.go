@@ -204,6 +204,10 @@ func containsAny(text string, words []string) bool {
 	return false
 }
 
+// reclaimedAfter is when what was deleted or moved away is off the disks: --reclaim-after, and the time until
+// it is looked at.
+const reclaimedAfter = 13 * time.Second
+
 // finale is what comes after all scenarios: what the cluster costs when nothing happens, what
 // travels between nodes, and what is on the disks.
 func (s *scene) finale(ctx context.Context) error {
@@ -211,7 +215,7 @@ func (s *scene) finale(ctx context.Context) error {
 		return err
 	}
 	errs := []error{s.idle(ctx), s.listenIn(ctx)}
-	if _, err := s.fleet.levelled(ctx, wholeLimit); err != nil {
+	if _, err := s.fleet.levelled(ctx, wholeLimit, reclaimedAfter); err != nil {
 		errs = append(errs, err) // it is counted all the same
 	}
 	for _, m := range s.fleet.all() {

@@ -303,27 +303,60 @@ func (f *fleet) status(ctx context.Context) (*operate.Status, error) {
 	return s, json.Unmarshal(out, s)
 }
 
-// steadyFor is how long nothing must have been left to move: nodes wait for a while after a change of the
-// layout before they look at what follows from it.
-const steadyFor = 13 * time.Second
-
-// levelled waits until nothing is left to move, and says how much was.
-func (f *fleet) levelled(ctx context.Context, limit time.Duration) (*operate.Status, error) {
+// levelled waits until nothing is left to move, for as long as steady, and says how much was moved.
+func (f *fleet) levelled(ctx context.Context, limit, steady time.Duration) (*operate.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for since := time.Now(); ; {
 		s, err := f.status(ctx)
-		if err != nil || !s.Redundancy.Full || !s.Rebalance.Surveyed || s.Rebalance.LeftShards > 0 || s.Rebalance.LeftReplicas > 0 {
+		if err != nil || !f.level(s) {
 			since = time.Now()
 		}
-		if time.Since(since) > steadyFor {
+		if err == nil && time.Since(since) > steady {
 			return s, nil
 		}
-		if pauseFor(ctx, time.Second) != nil {
+		if pauseFor(ctx, 500*time.Millisecond) != nil {
 			if err == nil {
 				err = fmt.Errorf("full redundancy %v, %v; %+v", s.Redundancy.Full, s.Trouble, s.Rebalance)
 			}
 			return nil, fmt.Errorf("not levelled after %s: %w", limit, err)
+		}
+	}
+}
+
+// level reports whether the nodes that count have looked at everything, and found nothing to move; and whether the
+// one that answers knows of all drives: it learns of new ones a second late.
+func (f *fleet) level(s *operate.Status) bool {
+	alive := map[string]int{}
+	for i := range s.Drives {
+		if s.Drives[i].Alive {
+			alive[s.Drives[i].NodeName]++
+		}
+	}
+	for _, m := range f.members {
+		if alive[m.host.Name] < len(m.drives) {
+			return false
+		}
+	}
+	r := &s.Rebalance
+	return s.Redundancy.Full && r.Surveyed && r.LeftShards == 0 && r.LeftReplicas == 0
+}
+
+// arriving waits until a node has been given the first replica.
+func (f *fleet) arriving(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		s, err := f.status(ctx)
+		if err == nil {
+			for i := range s.Drives {
+				if s.Drives[i].NodeName == name && s.Drives[i].Replicas > 0 {
+					return nil
+				}
+			}
+		}
+		if pauseFor(ctx, 100*time.Millisecond) != nil {
+			return fmt.Errorf("%s was given no replica within %s: %w", name, startTimeout, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"holdfast/scripts/faults/load"
 )
@@ -29,7 +30,8 @@ func (s *scene) longScenarios() (all []scenario) {
 		all = append(all, s.kill(m), s.freeze(m), s.partition(m, "off"), s.partition(m, "mute"), s.partition(m, "deaf"), s.wiped(m))
 	}
 	return append(all,
-		s.wiped(members[1], members[len(members)-2]), s.added(fmt.Sprintf("n%d", len(members)+1)), s.drained(members[0]), s.rolling(), s.blackout())
+		s.wiped(members[1], members[len(members)-2]), s.added(fmt.Sprintf("n%d", len(members)+1)),
+		s.addedAmid(fmt.Sprintf("n%d", len(members)+2), members[2]), s.drained(members[0]), s.rolling(), s.blackout())
 }
 
 func (s *scene) kill(m *member) scenario {
@@ -129,9 +131,44 @@ func (s *scene) added(name string) scenario {
 	}}
 }
 
+// addedAmid adds a node, and pauses another when replicas have begun to move: in the middle of some moves other
+// leaders come, and go on with them.
+func (s *scene) addedAmid(name string, other *member) scenario {
+	title := "add " + name + " amid"
+	return scenario{title, func(ctx context.Context) error {
+		return s.play(ctx, title, act{strike: func(ctx context.Context) error {
+			m, err := s.fleet.join(ctx, name)
+			if err != nil {
+				return err
+			}
+			if err := s.fleet.arriving(ctx, name); err != nil {
+				return err
+			}
+			other.pause()
+			err = pauseFor(ctx, amidFor)
+			other.resume()
+			if err == nil {
+				err = other.ready(ctx)
+			}
+			if err != nil {
+				return err
+			}
+			return s.level(ctx, title, m)
+		}})
+	}}
+}
+
+// amidFor is longer than others wait for a leader.
+const amidFor = 4 * time.Second
+
+// levelFor is how long nothing must have been left to move: what a leader that is gone has found out the next
+// has to find out again.
+const levelFor = time.Second
+
 // level waits until the cluster has levelled itself onto a node.
 func (s *scene) level(ctx context.Context, title string, m *member) error {
-	status, err := s.fleet.levelled(ctx, wholeLimit)
+	begin := time.Now()
+	status, err := s.fleet.levelled(ctx, wholeLimit, levelFor)
 	if err != nil {
 		s.note(title, err.Error())
 		return ctx.Err()
@@ -146,8 +183,8 @@ func (s *scene) level(ctx context.Context, title string, m *member) error {
 		s.note(title, "the new node was given no shards")
 	}
 	moved := status.Rebalance
-	s.say("%s: %d shards and %d replicas moved, %.1f MB; at the least %.1f MB; it has %d shards now",
-		title, moved.MovedShards, moved.MovedReplicas, float64(moved.MovedBytes)/1e6, float64(moved.LeastBytes)/1e6, shards)
+	s.say("%s: level %s after it was ready; %d shards and %d replicas moved, %.1f MB; at the least %.1f MB; it has %d shards now",
+		title, time.Since(begin).Round(100*time.Millisecond), moved.MovedShards, moved.MovedReplicas, float64(moved.MovedBytes)/1e6, float64(moved.LeastBytes)/1e6, shards)
 	return nil
 }
 
