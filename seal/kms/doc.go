@@ -54,9 +54,9 @@
 //
 // The record of a master key, in the caller's store:
 //
-//	┌──────────┬─────────┬───────────────┬────────┬───────────────┬─────────┐
-//	│ format 1 │ state 1 │ length of name│ name … │ created, ms 8 │ count 2 │  state: 1 enabled, 2 disabled
-//	└──────────┴─────────┴───────────────┴────────┴───────────────┴─────────┘
+//	┌──────────┬─────────┬──────────────────┬────────┬───────────────┬─────────┐
+//	│ format 1 │ state 1 │ length of name 1 │ name … │ created, ms 8 │ count 2 │  state: 1 enabled, 2 disabled
+//	└──────────┴─────────┴──────────────────┴────────┴───────────────┴─────────┘
 //	then for each version, ascending:
 //	┌──────────┬───────────────┬────────────────┐
 //	│ number 4 │ created, ms 8 │ wrapped key 80 │
