@@ -82,6 +82,7 @@ var table = map[kind.Kind]row{
 	kind.AuthHeaderMalformed:     {code: "AuthorizationHeaderMalformed", status: 400, message: "The authorization header that you provided is not valid.", own: true},
 	kind.AuthQueryMalformed:      {code: "AuthorizationQueryParametersError", status: 400, message: "The authorization query parameters that you provided are not valid.", own: true},
 	kind.InvalidToken:            {code: "InvalidToken", status: 400, message: "The provided token is malformed or otherwise invalid."},
+	kind.ExpiredToken:            {code: "ExpiredToken", status: 400, message: "The provided token has expired."},
 	kind.SignatureNotImplemented: {code: "NotImplemented", status: 501, message: "This form of signature is not implemented.", own: true},
 
 	kind.SSECAlgorithm:         {code: "InvalidEncryptionAlgorithmError", status: 400, message: "The Encryption request you specified is not valid. Supported value: AES256."},

@@ -46,6 +46,7 @@ const (
 	msgSignatureV2   = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
 	msgUnsupported   = "Unsupported Authorization Type"
 	msgToken         = "The provided token is malformed or otherwise invalid."
+	msgTokenExpired  = "The provided token has expired."
 	msgMissingQuery  = "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."
 	msgQueryAlgo     = "X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256\""
 	msgQueryDate     = "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""
@@ -118,6 +119,16 @@ func incomplete(msg string, err error) *Error {
 func invalidToken() *Error {
 	return &Error{Code: "InvalidToken", Kind: kind.InvalidToken, Message: msgToken}
 }
+
+func expiredToken() *Error {
+	return &Error{Code: "ExpiredToken", Kind: kind.ExpiredToken, Message: msgTokenExpired}
+}
+
+// InvalidToken is the Error for a Lookup whose session token is not one of ours, or not of this key.
+func InvalidToken() error { return invalidToken() }
+
+// ExpiredToken is the Error for one that was.
+func ExpiredToken() error { return expiredToken() }
 
 func notBuilt(msg string) *Error {
 	return &Error{Code: "NotImplemented", Kind: kind.SignatureNotImplemented, Message: msg}

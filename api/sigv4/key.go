@@ -68,10 +68,13 @@ func (c *keyCache) put(n keyName, k *signingKey) {
 
 // authenticate compares the request's signature with the one of the looked-up secret. Every
 // failure costs one lookup, one derivation and one HMAC, whether the key is unknown, known or cached.
-func (v *Verifier) authenticate(r *http.Request, a *auth, s *scratch, payloadHash string) (*Chain, error) {
+func (v *Verifier) authenticate(r *http.Request, a *auth, s *scratch, payloadHash string) (Identity, error) {
 	creds, known, err := v.cfg.Lookup(r.Context(), a.accessKey)
+	if err == nil && known && creds.Session != nil {
+		creds, err = creds.Session(r.Context(), a.token)
+	}
 	if err != nil {
-		return nil, err
+		return Identity{}, err
 	}
 	if known = known && creds.SecretKey != ""; !known { // anybody can sign with an empty secret
 		creds = Credentials{SecretKey: "an access key that does not exist, as long as a real one"}
@@ -92,17 +95,27 @@ func (v *Verifier) authenticate(r *http.Request, a *auth, s *scratch, payloadHas
 			_ = deriveKey(creds.SecretKey, a.day, a.region, v.cfg.Service) // as much work as without the cache
 		}
 		if !known {
-			return nil, unknownKey()
+			return Identity{}, unknownKey()
 		}
-		return nil, signatureMismatch()
+		return Identity{}, signatureMismatch()
 	}
 	if subtle.ConstantTimeCompare([]byte(creds.SessionToken), []byte(a.token)) != 1 {
-		return nil, invalidToken()
+		return Identity{}, invalidToken()
+	}
+	now := v.cfg.Now()
+	if !creds.Expires.IsZero() && !now.Before(creds.Expires) {
+		return Identity{}, expiredToken()
 	}
 	if !cached {
 		v.keys.put(name, key)
 	}
-	return c, nil
+	if w, ok := creds.Who.(Witness); ok {
+		w.Authenticated(a.service, a.region, now)
+	}
+	return Identity{
+		AccessKey: a.accessKey, Presigned: a.form == formQuery, Signed: a.date, Region: a.region,
+		SignedHeaders: a.signed, Who: creds.Who, chain: c,
+	}, nil
 }
 
 // sign makes the seed signature of a canonical request, and uses its buffer for the string to sign.

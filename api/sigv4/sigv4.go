@@ -28,6 +28,21 @@ const (
 type Credentials struct {
 	AccessKey, SecretKey string
 	SessionToken         string // "" for long-lived credentials
+
+	// The rest is for a Lookup to fill in.
+
+	// Session finds the credentials of a key that is known by its session token alone. It is given the
+	// request's token, "" without; what it returns has the place of these. An *Error refuses.
+	Session func(ctx context.Context, token string) (Credentials, error)
+	// Expires is when they end; zero: never. Who signs rightly with expired ones is told ExpiredToken.
+	Expires time.Time
+	// Who is handed on as Identity.Who. If it is a Witness it is told first.
+	Who any
+}
+
+// Witness is told of each request that was authenticated with its credentials. It must be quick.
+type Witness interface {
+	Authenticated(service, region string, at time.Time)
 }
 
 // String keeps secrets out of every verb; see Format.
@@ -100,6 +115,7 @@ type Identity struct {
 	Signed        time.Time // when it was signed
 	Region        string    // what the scope names
 	SignedHeaders []string  // lower case, sorted
+	Who           any       // what the Lookup said of them; nil when anonymous
 
 	chain *Chain // to verify signed chunks; nil when anonymous
 }
@@ -143,12 +159,9 @@ func (v *Verifier) Verify(r *http.Request) (Identity, Payload, error) {
 		e.Header = name
 		return Identity{}, Payload{}, e
 	}
-	chain, lerr := v.authenticate(r, &a, s, p.hash)
+	id, lerr := v.authenticate(r, &a, s, p.hash)
 	if lerr != nil {
 		return Identity{}, Payload{}, lerr
 	}
-	return Identity{
-		AccessKey: a.accessKey, Presigned: a.form == formQuery, Signed: a.date, Region: a.region,
-		SignedHeaders: a.signed, chain: chain,
-	}, p, nil
+	return id, p, nil
 }

@@ -77,6 +77,7 @@ const (
 	AuthQueryMalformed      Kind = 143 // AuthorizationQueryParametersError
 	InvalidToken            Kind = 145 // session token
 	SignatureNotImplemented Kind = 148 // a form of SigV4 that is documented but not built (SigV4A)
+	ExpiredToken            Kind = 149 // session token
 
 	// SSECAlgorithm and those below are the rows of the SSE-C error table.
 	SSECAlgorithm         Kind = 200 // algorithm is not AES256
