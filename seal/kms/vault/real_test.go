@@ -34,46 +34,48 @@ func TestRealVault(t *testing.T) {
 		b, _ := io.ReadAll(resp.Body)
 		return string(b)
 	}
+	run := "-" + strings.ToLower(rand.Text()[:8]) // keys of a run before are rotated already
+	derived, plain, rsa := "hf-derived"+run, "hf-plain"+run, "hf-rsa"+run
 	do("POST", "sys/mounts/transit", `{"type":"transit"}`)
-	do("POST", "transit/keys/hf-derived", `{"derived":true}`)
-	do("POST", "transit/keys/hf-plain", `{}`)
-	do("POST", "transit/keys/hf-rsa", `{"type":"rsa-2048"}`)
-	conforms(t, c, "hf-derived", "hf-plain")
+	do("POST", "transit/keys/"+derived, `{"derived":true}`)
+	do("POST", "transit/keys/"+plain, `{}`)
+	do("POST", "transit/keys/"+rsa, `{"type":"rsa-2048"}`)
+	conforms(t, c, derived, plain)
 	one, _ := contexts()
-	_, err := c.GenerateDataKey(t.Context(), "hf-rsa", one)
+	_, err := c.GenerateDataKey(t.Context(), rsa, one)
 	wantCode(t, err, kms.InvalidUsage)
-	d, err := c.GenerateDataKey(t.Context(), "hf-derived", one)
+	d, err := c.GenerateDataKey(t.Context(), derived, one)
 	if err != nil {
 		t.Fatal(err)
 	}
-	do("POST", "transit/keys/hf-derived/rotate", "")
-	if got, err := c.Decrypt(t.Context(), "hf-derived", d.Blob, one); err != nil || !same(t, got, d.Key) {
+	do("POST", "transit/keys/"+derived+"/rotate", "")
+	if got, err := c.Decrypt(t.Context(), derived, d.Blob, one); err != nil || !same(t, got, d.Key) {
 		t.Errorf("after a rotation: %v", err)
 	}
-	do("POST", "transit/keys/hf-derived/config", `{"min_decryption_version":2}`)
-	_, err = c.Decrypt(t.Context(), "hf-derived", d.Blob, one)
+	do("POST", "transit/keys/"+derived+"/config", `{"min_decryption_version":2}`)
+	_, err = c.Decrypt(t.Context(), derived, d.Blob, one)
 	wantCode(t, err, kms.InvalidState)
-	do("POST", "transit/keys/hf-derived/config", `{"min_decryption_version":1}`)
+	do("POST", "transit/keys/"+derived+"/config", `{"min_decryption_version":1}`)
 	bad := client(t, vault.Config{Address: address, Token: secret.NewText("canary"), Rand: rand.Reader, Now: time.Now, CAFile: os.Getenv("HOLDFAST_TEST_VAULT_CA")})
-	_, err = bad.Decrypt(t.Context(), "hf-derived", d.Blob, one)
+	_, err = bad.Decrypt(t.Context(), derived, d.Blob, one)
 	wantCode(t, err, kms.AccessDenied)
 
 	// AppRole with no more than the policy of doc.go.
 	do("POST", "sys/auth/approle", `{"type":"approle"}`)
-	policy := `path \"transit/keys/hf-derived\" { capabilities = [\"read\"] } path \"transit/datakey/plaintext/hf-derived\" { capabilities = [\"update\"] } path \"transit/decrypt/hf-derived\" { capabilities = [\"update\"] }`
+	policy := strings.ReplaceAll(`path \"transit/keys/NAME\" { capabilities = [\"read\"] } path \"transit/datakey/plaintext/NAME\" { capabilities = [\"update\"] } path \"transit/decrypt/NAME\" { capabilities = [\"update\"] }`, "NAME", derived)
 	do("PUT", "sys/policies/acl/hf", `{"policy":"`+policy+`"}`)
 	do("POST", "auth/approle/role/hf", `{"token_policies":"hf"}`)
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "id"), field(do("POST", "auth/approle/role/hf/secret-id", ""), `"secret_id":"`))
 	role := client(t, vault.Config{Address: address, RoleID: field(do("GET", "auth/approle/role/hf/role-id", ""), `"role_id":"`),
 		SecretIDFile: filepath.Join(dir, "id"), Rand: rand.Reader, Now: time.Now, CAFile: os.Getenv("HOLDFAST_TEST_VAULT_CA")})
-	if got, err := role.Decrypt(t.Context(), "hf-derived", d.Blob, one); err != nil || !same(t, got, d.Key) {
+	if got, err := role.Decrypt(t.Context(), derived, d.Blob, one); err != nil || !same(t, got, d.Key) {
 		t.Errorf("AppRole: %v", err)
 	}
-	if _, err := role.GenerateDataKey(t.Context(), "hf-derived", one); err != nil {
+	if _, err := role.GenerateDataKey(t.Context(), derived, one); err != nil {
 		t.Errorf("AppRole: %v", err)
 	}
-	_, err = role.GenerateDataKey(t.Context(), "hf-plain", one)
+	_, err = role.GenerateDataKey(t.Context(), plain, one)
 	wantCode(t, err, kms.AccessDenied)
 }
 
