@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"holdfast/erasure"
 	"holdfast/erasure/fanout"
@@ -25,6 +24,7 @@ type content struct {
 	contentMD5 []byte
 	checksum   *Checksum
 	objectKey  *seal.ObjectKey // nil: plain
+	showMD5    bool            // the ETag is the MD5 of the body
 }
 
 // stored is a body in storage: the part's record and, if it was asked for, the plain checksum.
@@ -37,7 +37,7 @@ type stored struct {
 func (e *Engine) store(ctx context.Context, c content) (stored, error) {
 	w := writing{
 		content: c,
-		digests: newDigests(c.objectKey == nil || c.contentMD5 != nil, c.checksum),
+		digests: newDigests(c.showMD5 || c.contentMD5 != nil, c.checksum),
 		src:     &exactReader{src: c.body, left: c.size},
 		part:    &metapb.Part{Number: c.number, Size: uint64(c.size), ModifiedMs: e.cfg.Now().UnixMilli()},
 		length:  c.size,
@@ -168,7 +168,7 @@ func (w *writing) finish(rand io.Reader) error {
 		return err
 	}
 	w.sum = sum
-	if w.objectKey == nil {
+	if w.showMD5 {
 		w.part.Etag = hex.EncodeToString(md5sum)
 	} else if w.part.Etag, err = randomETag(rand); err != nil {
 		return err
@@ -193,33 +193,17 @@ func randomETag(rand io.Reader) (string, error) {
 	return v.String(), err
 }
 
-// discardPatience is how long a request waits for the deletion of what it wrote in vain: that goes on
-// without it when a node hangs.
-const discardPatience = 300 * time.Millisecond
-
-// discard deletes the shards of a part that no version will name. It works on although the
-// request is over; what it cannot reach is left to the orphan sweep.
+// discard deletes the shards of a part that no version will name.
 func (e *Engine) discard(ctx context.Context, p *metapb.Part) {
 	if p == nil || p.Placement == nil {
 		return
 	}
-	done := make(chan struct{})
-	go func() { // ends: each drive's call has a timeout
-		defer close(done)
-		ref, err := refOf(p)
-		if err == nil {
-			err = e.cfg.Shards.Delete(context.WithoutCancel(ctx), ref.Data, ref.Drives)
-		}
-		if err != nil {
-			e.cfg.Logger.Warn("shards of a failed write were not all deleted; the orphan sweep will", "data", fmt.Sprintf("%x", p.DataId), "error", err)
-		}
-	}()
-	timer := time.NewTimer(discardPatience)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
+	ref, err := refOf(p)
+	if err != nil {
+		e.cfg.Logger.Warn("shards of a failed write cannot be deleted; the orphan sweep will", "data", fmt.Sprintf("%x", p.DataId), "error", err)
+		return
 	}
+	e.cfg.Shards.Discard(ctx, ref.Data, ref.Drives)
 }
 
 // driveBytes is drives as stored: an empty one is a shard that is missing.

@@ -36,7 +36,8 @@ type Metadata interface {
 type Shards interface {
 	Put(ctx context.Context, spec fanout.PutSpec, src io.Reader) ([]id.Drive, error)
 	Get(ctx context.Context, ref fanout.Ref, off, n int64, sink func(b []byte) error) error
-	Delete(ctx context.Context, data id.Data, drives []id.Drive) error
+	// Discard deletes what nothing will name, and waits for that only a little.
+	Discard(ctx context.Context, data id.Data, drives []id.Drive)
 }
 
 // Placer says on which drives the shards of a data ID go: n of them in shard order, and spares.
@@ -59,6 +60,8 @@ type Config struct {
 	// BucketCacheAge bounds how long a bucket's record is believed; 0 means
 	// DefaultBucketCacheAge.
 	BucketCacheAge time.Duration
+	// Keys of the server, for SSE-S3 and SSE-KMS; nil: there are none.
+	Keys Keys
 	// BucketChanged returns when no other front believes the record of a bucket that was changed or deleted
 	// here. May be nil.
 	BucketChanged func(ctx context.Context, name string) error

@@ -157,31 +157,13 @@ func (p *put) retreat() {
 	}
 }
 
-// undoPatience is how long a failed write waits for its undoing; that goes on without it when a drive
-// hangs.
-const undoPatience = time.Second
-
 // undo deletes what a failed write has made durable, or may have.
 func (p *put) undo(ctx context.Context, drives []id.Drive) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		p.withdrawAll(ctx, drives)
-	}()
-	timer := time.NewTimer(undoPatience)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
-	}
+	p.f.clean(ctx, func(ctx context.Context) { p.withdrawAll(ctx, drives) })
 }
 
 func (p *put) withdrawAll(ctx context.Context, drives []id.Drive) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	if err := p.f.Delete(ctx, p.spec.Data, drives); err != nil {
-		p.f.cfg.Logger.Warn("shards of a failed write were not all deleted; the orphan sweep will", "data", p.spec.Data, "error", err)
-	}
+	p.f.discard(ctx, p.spec.Data, drives)
 	p.mu.Lock()
 	doubtful := p.doubtful
 	p.mu.Unlock()

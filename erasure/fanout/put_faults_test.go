@@ -183,6 +183,32 @@ func TestAllDrivesFullIsFull(t *testing.T) {
 	}
 }
 
+// TestAFailedPutDoesNotWaitForADriveThatHangs: what it has made durable there goes without it, on the others at once.
+func TestAFailedPutDoesNotWaitForADriveThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 6, nil)
+		release := r.drives[1].Hang(nodetest.Delete)
+		for _, d := range r.drives[3:] {
+			d.Fail(nodetest.Commit, errEIO, 0)
+		}
+		data, begin := randomBytes(4*tiny, 1), time.Now()
+		if _, err := r.f.Put(t.Context(), r.small(scheme42, len(data)), bytes.NewReader(data)); !kind.Is(err, kind.Unavailable) {
+			t.Errorf("put with three drives: %v", err)
+		}
+		if took := time.Since(begin); took > cleanupPatience+r.f.cfg.Grace {
+			t.Errorf("it took %v", took)
+		}
+		if n := r.census(); n != 1 {
+			t.Errorf("%d shards are left, one is held", n)
+		}
+		release()
+		r.f.Close()
+		if n := r.census(); n != 0 {
+			t.Errorf("%d shards are left", n)
+		}
+	})
+}
+
 // TestABodyErrorLeavesNothing fails the body after each number of bytes, and with its last byte.
 func TestABodyErrorLeavesNothing(t *testing.T) {
 	bodyErr := errors.New("the signature of a chunk is wrong")
