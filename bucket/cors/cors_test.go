@@ -120,6 +120,18 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
+// The two ends of a pattern do not share characters.
+func TestWildcards(t *testing.T) {
+	for _, row := range []struct {
+		pattern, s string
+		want       bool
+	}{{"ab*ba", "aba", false}, {"ab*ba", "abba", true}, {"*", "", true}, {"a", "a", true}, {"a", "ab", false}, {"a*", "ba", false}} {
+		if wildcard(row.pattern, row.s) != row.want {
+			t.Errorf("%s: %s", row.pattern, row.s)
+		}
+	}
+}
+
 func TestPreflights(t *testing.T) {
 	c := parsed(t, origins("GET", "http://a")+"<AllowedHeader>X-Amz-*</AllowedHeader><AllowedHeader>Range</AllowedHeader><ExposeHeader>ETag</ExposeHeader><ExposeHeader>x-a</ExposeHeader><MaxAgeSeconds>30</MaxAgeSeconds>",
 		origins("PUT", "http://b", "*")+"<AllowedHeader>*</AllowedHeader>", origins("DELETE", "http://c"))

@@ -97,7 +97,7 @@ func bans() []ban {
 	clockless := []string{"os", "net", "net/", "math/rand", "math/rand/v2"}
 	return []ban{
 		{in: []string{"meta/fsm"}, pkgs: append(clockless, "crypto/rand", "log/slog"), why: "fsm is pure: every replica must come to the same state"},
-		{in: []string{"bucket"}, pkgs: append(clockless, "crypto/rand", "log/slog", "net/http"), why: "a bucket's settings are pure: the time is passed in"},
+		{in: []string{"bucket"}, pkgs: []string{"os", "net", "net/http", "math/rand", "math/rand/v2", "crypto/rand", "log/slog"}, why: "a bucket's settings are pure: the time is passed in"},
 		{in: []string{"cluster/placement"}, pkgs: append(clockless, "crypto/rand", "log/slog"), why: "placement is a pure function"},
 		{in: []string{"seal"}, except: []string{"seal/kms/vault"}, pkgs: append(clockless, "crypto/rand", "holdfast/proto/metapb", "holdfast/node"),
 			why: "seal sees no disk and no network; randomness is passed in"},
