@@ -59,7 +59,7 @@ func reference(r *Request, w *written) Effect {
 	}
 	delete(says, "")
 	stranger := r.Principal.Type == Anonymous || r.Principal.Account != r.Resource.BucketOwner
-	if owner != r.Resource.BucketOwner || w.restrict && w.public && stranger {
+	if r.Resource.BucketOwner == "" || owner != r.Resource.BucketOwner || w.restrict && w.public && stranger {
 		says = nil
 	}
 	identityAllows := r.Principal.Type == Root

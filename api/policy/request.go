@@ -24,7 +24,7 @@ type Resource struct {
 	Key    string // "" for the bucket itself
 	ARN    string // for other services: a user, a role, a key of the KMS
 	// BucketOwner is the account that owns the bucket. "": what is asked for is in the principal's
-	// own account.
+	// own account, and a bucket's policy allows nothing.
 	BucketOwner string
 	// ObjectOwner is the account that owns the object, if it is another than BucketOwner. Leave it
 	// empty where the bucket decides: Put and Delete, and everything in BucketOwnerEnforced.

@@ -40,7 +40,7 @@ func cast() map[string]Principal {
 	role := func(account string) Principal {
 		return Principal{
 			Type: AssumedRole, Account: account, CanonicalID: "c" + account, ARN: "arn:aws:iam::" + account + ":role/builder",
-			SessionARN: "arn:aws:sts::" + account + ":assumed-role/builder/job1", ID: "AROABUILDER:job1",
+			SessionARN: "arn:aws:sts::" + account + ":assumed-role/builder/job1", Name: "builder", ID: "AROABUILDER:job1",
 		}
 	}
 	return map[string]Principal{
@@ -48,6 +48,8 @@ func cast() map[string]Principal {
 		"alice": user(mainAccount, "alice"), "bob": user(mainAccount, "bob"), "carol": user(altAccount, "carol"),
 		"role": role(mainAccount), "altrole": role(altAccount),
 		"anon": {},
+		// Nobody, with fields that nobody should have.
+		"ghost": {Account: mainAccount, CanonicalID: "c" + mainAccount, ARN: "arn:aws:iam::" + mainAccount + ":user/alice", Name: "alice", ID: "AIDAALICE"},
 	}
 }
 
