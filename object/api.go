@@ -85,6 +85,7 @@ type Info struct {
 	Attributes
 	Checksum *ChecksumValue // nil when none was stored, or when sealed and no key was given
 	Sealed   bool           // SSE-C
+	SSE      seal.SSE       // the zero SSE: none, or SSE-C
 	Parts    int            // 0 when not multipart
 	// Replication is the value of x-amz-replication-status, "" for none.
 	Replication string
@@ -105,7 +106,8 @@ type PutRequest struct {
 	Size        int64
 	ContentMD5  []byte // 16 bytes, or nil
 	Checksum    *Checksum
-	Customer    *seal.CustomerKey // nil: plain
+	Customer    *seal.CustomerKey // SSE-C; nil: none
+	SSE         seal.SSE          // keys that the server keeps; not together with Customer
 	Condition   Condition
 	Attributes
 }
@@ -181,6 +183,7 @@ type CopyRequest struct {
 	Source               Source
 	Bucket, Key          string
 	Customer             *seal.CustomerKey
+	SSE                  seal.SSE
 	Replace, ReplaceTags bool
 	Attributes
 	ChecksumAlgorithm metapb.Checksum_Algorithm // NONE keeps the source's
@@ -191,6 +194,7 @@ type CopyRequest struct {
 type CreateUploadRequest struct {
 	Bucket, Key       string
 	Customer          *seal.CustomerKey
+	SSE               seal.SSE
 	ChecksumAlgorithm metapb.Checksum_Algorithm
 	ChecksumType      metapb.Checksum_Type
 	Initiator         string // account ID; "" is the bucket's owner
@@ -203,7 +207,8 @@ type UploadInfo struct {
 	Initiated             time.Time
 	StorageClass          string
 	Owner, Initiator      string // account IDs; "" is the bucket's owner
-	Sealed                bool
+	Sealed                bool   // SSE-C
+	SSE                   seal.SSE
 	ChecksumAlgorithm     metapb.Checksum_Algorithm
 	ChecksumType          metapb.Checksum_Type
 }

@@ -36,10 +36,10 @@ func (e *Engine) completeOnce(ctx context.Context, r CompleteRequest) (PutResult
 	if err != nil {
 		return PutResult{}, err
 	}
-	// Complete works without the key; with one, it must be the right one.
+	// Complete works without a customer's key; with one, it must be the right one.
 	var key *seal.ObjectKey
-	if r.Customer != nil {
-		if key, err = unlockUpload(u, r.Customer, t); err != nil {
+	if r.Customer != nil || u.Envelope.GetMethod() != 0 {
+		if key, err = e.unlockUpload(ctx, u, r.Customer, t); err != nil {
 			return PutResult{}, err
 		}
 		defer key.Zero()
@@ -59,7 +59,7 @@ func (e *Engine) completeOnce(ctx context.Context, r CompleteRequest) (PutResult
 	if r.ExpectSize != nil {
 		complete.ExpectSize = 1 + *r.ExpectSize
 	}
-	if complete.Etag, err = multipartETag(chosen, u.Envelope != nil, e.cfg.Rand); err != nil {
+	if complete.Etag, err = multipartETag(chosen, !showsMD5(u.Envelope), e.cfg.Rand); err != nil {
 		return PutResult{}, err
 	}
 	sum, err := e.uploadChecksum(u, chosen, sums, r.Checksum, key, complete)
@@ -133,17 +133,9 @@ func partSums(u *metapb.Upload, chosen []*metapb.Part, named []CompletePart, key
 			sums = nil
 			continue
 		}
-		sum := c.Value
-		if len(c.Sealed) > 0 {
-			k, _, err := dataKey(key, p)
-			if err != nil {
-				return nil, err
-			}
-			sum, err = openedSum(k.OpenSmall(checksumLabel, c.Sealed))
-			k.Zero()
-			if err != nil {
-				return nil, err
-			}
+		sum, err := partSum(p, key)
+		if err != nil {
+			return nil, err
 		}
 		if claim := named[i].Checksum; claim != "" {
 			raw, err := parseChecksum(named[i].ChecksumAlgorithm, claim)

@@ -46,11 +46,12 @@ func (e *Engine) copyOnce(ctx context.Context, r CopyRequest) (PutResult, error)
 	return e.copyData(ctx, t, src, r)
 }
 
+func (r CopyRequest) sealing() sealing { return sealing{r.Customer, r.SSE} }
+
 // sharesData reports whether the copy can use the source's data as it is.
 func (r CopyRequest) sharesData(t target, src found) bool {
 	sameKey := t.bucket == src.bucket && t.key == src.target.key
-	sameSealing := (r.Customer == nil) == (src.key == nil)
-	return sameKey && sameSealing && (r.ChecksumAlgorithm == metapb.Checksum_NONE || r.ChecksumAlgorithm == src.checksumAlgorithm())
+	return sameKey && r.sealing().same(src.manifest.Envelope) && (r.ChecksumAlgorithm == metapb.Checksum_NONE || r.ChecksumAlgorithm == src.checksumAlgorithm())
 }
 
 func (f found) checksumAlgorithm() metapb.Checksum_Algorithm {
@@ -68,7 +69,7 @@ func (e *Engine) share(ctx context.Context, t target, src found, r CopyRequest) 
 	m.Parts, m.Size, m.Etag, m.Multipart, m.Checksum = old.Parts, old.Size, old.Etag, old.Multipart, old.Checksum
 	m.ModifiedMs = e.cfg.Now().UnixMilli()
 	if src.key != nil {
-		if m.Envelope, err = e.wrap(src.key, r.Customer, t, version); err != nil {
+		if m.Envelope, err = e.wrap(ctx, src.key, r.sealing(), t, version); err != nil {
 			return PutResult{}, err
 		}
 	}
@@ -87,7 +88,7 @@ func (e *Engine) copyData(ctx context.Context, t target, src found, r CopyReques
 	}
 	body := e.pipe(ctx, src, 0, src.Size)
 	defer body.Close()
-	return e.Put(ctx, PutRequest{Bucket: r.Bucket, Key: r.Key, Body: body, Size: src.Size, Customer: r.Customer,
+	return e.Put(ctx, PutRequest{Bucket: r.Bucket, Key: r.Key, Body: body, Size: src.Size, Customer: r.Customer, SSE: r.SSE,
 		Condition: r.Condition, Attributes: r.Attributes, Checksum: askFor(algorithm)})
 }
 

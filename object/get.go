@@ -147,7 +147,7 @@ func (e *Engine) find(ctx context.Context, bucket, key, version string, c *seal.
 		}
 		return found{}, err
 	}
-	objectKey, err := unlock(m.Envelope, c, t, m.VersionId)
+	objectKey, err := e.unlock(ctx, m.Envelope, c, t, m.VersionId)
 	if err != nil {
 		return found{}, err
 	}
@@ -176,7 +176,7 @@ func infoOf(t target, m *metapb.Manifest, sum []byte) Info {
 		Bucket: t.name, Key: t.key, Size: int64(m.Size), ETag: m.Etag, Modified: modified(m.ModifiedMs),
 		Attributes: Attributes{Headers: m.Headers, Metadata: m.Metadata, StorageClass: m.StorageClass, Tags: m.Tags,
 			Protection: protectionOf(m), Owner: m.Owner, ACL: m.Acl},
-		Sealed: m.Envelope != nil, DeleteMarker: m.DeleteMarker, VersionID: versionText(m, t.versioning), Replication: m.Replication,
+		Sealed: sealedByCustomer(m.Envelope), SSE: sseOf(m.Envelope), DeleteMarker: m.DeleteMarker, VersionID: versionText(m, t.versioning), Replication: m.Replication,
 	}
 	if m.Multipart {
 		i.Parts = len(m.Parts)

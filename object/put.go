@@ -23,13 +23,13 @@ func (e *Engine) Put(ctx context.Context, r PutRequest) (PutResult, error) {
 	if err != nil {
 		return PutResult{}, err
 	}
-	objectKey, envelope, err := e.newEnvelope(r.Customer, t, version)
+	objectKey, envelope, err := e.newEnvelope(ctx, sealing{r.Customer, r.SSE}, t, version)
 	if err != nil {
 		return PutResult{}, err
 	}
 	defer objectKey.Zero()
 	s, err := e.store(ctx, content{group: t.group, number: 1, body: r.Body, size: r.Size,
-		contentMD5: r.ContentMD5, checksum: r.Checksum, objectKey: objectKey})
+		contentMD5: r.ContentMD5, checksum: r.Checksum, objectKey: objectKey, showMD5: showsMD5(envelope)})
 	if err != nil {
 		return PutResult{}, err
 	}

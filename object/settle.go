@@ -83,8 +83,8 @@ func (e *Engine) completedBefore(ctx context.Context, t target, r CompleteReques
 		return PutResult{}, errNoSuchUpload()
 	}
 	var key *seal.ObjectKey
-	if r.Customer != nil {
-		if key, err = unlockUpload(&metapb.Upload{Envelope: m.Envelope, VersionId: m.VersionId}, r.Customer, t); err != nil {
+	if r.Customer != nil || m.Envelope.GetMethod() != 0 {
+		if key, err = e.unlockUpload(ctx, &metapb.Upload{Envelope: m.Envelope, VersionId: m.VersionId}, r.Customer, t); err != nil {
 			return PutResult{}, err
 		}
 		defer key.Zero()

@@ -6,6 +6,7 @@ import (
 	"holdfast/internal/id"
 	"holdfast/internal/kind"
 	"holdfast/proto/metapb"
+	"holdfast/seal"
 )
 
 // CreateUpload begins a multipart upload and returns its ID. The object to be has it as its version ID,
@@ -21,7 +22,7 @@ func (e *Engine) CreateUpload(ctx context.Context, r CreateUploadRequest) (Uploa
 		return UploadInfo{}, err
 	}
 	version := id.Version(upload)
-	key, envelope, err := e.newEnvelope(r.Customer, t, version)
+	key, envelope, err := e.newEnvelope(ctx, sealing{r.Customer, r.SSE}, t, version)
 	if err != nil {
 		return UploadInfo{}, err
 	}
@@ -44,7 +45,7 @@ func uploadInfo(bucket, key string, u *metapb.Upload) UploadInfo {
 	up, _ := id.FromBytes[id.Upload](u.UploadId)
 	return UploadInfo{
 		Bucket: bucket, Key: key, UploadID: up.String(), Initiated: modified(u.InitiatedMs), StorageClass: u.StorageClass,
-		Owner: u.Owner, Initiator: u.Initiator, Sealed: u.Envelope != nil, ChecksumAlgorithm: u.ChecksumAlgorithm, ChecksumType: u.ChecksumType,
+		Owner: u.Owner, Initiator: u.Initiator, Sealed: sealedByCustomer(u.Envelope), SSE: sseOf(u.Envelope), ChecksumAlgorithm: u.ChecksumAlgorithm, ChecksumType: u.ChecksumType,
 	}
 }
 
@@ -89,13 +90,13 @@ func (e *Engine) PutPart(ctx context.Context, r PartRequest) (PartInfo, error) {
 	if r.Checksum, err = partChecksum(u, r.Checksum); err != nil {
 		return PartInfo{}, err
 	}
-	key, err := unlockUpload(u, r.Customer, t)
+	key, err := e.unlockUpload(ctx, u, r.Customer, t)
 	if err != nil {
 		return PartInfo{}, err
 	}
 	defer key.Zero()
 	s, err := e.store(ctx, content{group: t.group, number: uint32(r.Number), body: r.Body, size: r.Size,
-		contentMD5: r.ContentMD5, checksum: r.Checksum, objectKey: key})
+		contentMD5: r.ContentMD5, checksum: r.Checksum, objectKey: key, showMD5: showsMD5(u.Envelope)})
 	if err != nil {
 		return PartInfo{}, err
 	}
@@ -166,7 +167,7 @@ func (e *Engine) AbortUpload(ctx context.Context, bucket, key, uploadID string) 
 	return err
 }
 
-// ListParts returns a page of an upload's parts after a number. Checksums of a sealed upload are
+// ListParts returns a page of an upload's parts after a number. Checksums of an upload with SSE-C are
 // not shown: that would need its key.
 func (e *Engine) ListParts(ctx context.Context, bucket, key, uploadID string, after, limit int) (PartsPage, error) {
 	t, u, _, err := e.upload(ctx, bucket, key, uploadID, false, nil)
@@ -178,11 +179,18 @@ func (e *Engine) ListParts(ctx context.Context, bucket, key, uploadID string, af
 	if err != nil {
 		return PartsPage{}, err
 	}
+	var opened *seal.ObjectKey
+	if u.Envelope.GetMethod() != 0 && u.ChecksumAlgorithm != metapb.Checksum_NONE {
+		if opened, err = e.unlock(ctx, u.Envelope, nil, t, u.VersionId); err != nil {
+			return PartsPage{}, err
+		}
+		defer opened.Zero()
+	}
 	page := PartsPage{UploadInfo: uploadInfo(bucket, key, u), More: a.Truncated}
 	for _, p := range a.Parts {
-		var sum []byte
-		if p.Checksum != nil {
-			sum = p.Checksum.Value
+		sum, err := partSum(p, opened)
+		if err != nil {
+			return PartsPage{}, err
 		}
 		page.Parts = append(page.Parts, partInfo(p, sum))
 	}

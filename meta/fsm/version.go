@@ -115,7 +115,7 @@ func currentOf(m *metapb.Manifest, older bool) *metapb.Current {
 	}
 	return &metapb.Current{
 		VersionId: m.VersionId, Sequence: m.Sequence, Size: m.Size, Etag: m.Etag, ModifiedMs: m.ModifiedMs,
-		DeleteMarker: m.DeleteMarker, Sealed: m.Envelope != nil, StorageClass: m.StorageClass,
+		DeleteMarker: m.DeleteMarker, Sealed: m.Envelope != nil, Managed: m.Envelope.GetMethod() != 0, StorageClass: m.StorageClass,
 		ChecksumAlgorithm: m.GetChecksum().GetAlgorithm(), ChecksumType: m.GetChecksum().GetType(),
 		NullVersion: m.NullVersion, Inlined: inlined, Older: older, Locked: lockable(m), Owner: m.Owner,
 	}
