@@ -103,6 +103,7 @@ func bans() []ban {
 			why: "seal sees no disk and no network; randomness is passed in"},
 		{in: []string{"erasure"}, except: []string{"erasure/fanout"}, pkgs: append(clockless, "crypto/rand", "log/slog"), why: "geometry and code are pure"},
 		{in: []string{"api/sigv4", "api/policy"}, pkgs: []string{"os", "crypto/rand", "math/rand", "math/rand/v2"}, why: "they are pure: the clock is passed in"},
+		{in: []string{"api/policy"}, pkgs: []string{"net", "net/http", "log/slog", "holdfast/object", "holdfast/object/"}, why: "a policy is text and a request is a value"},
 		{in: []string{"object", "cluster", "meta", "erasure", "seal", "node", "proto", "internal"},
 			except: []string{"internal/telemetry", "internal/listen", "internal/pki", "internal/sim", "seal/kms/vault"},
 			pkgs:   []string{"net/http"}, why: "HTTP is known in api alone"},
