@@ -22,8 +22,6 @@ type s3Action struct {
 	keys      keySet
 }
 
-func (a *s3Action) lower() string { return a.lowerName }
-
 func sorted(s []string) []string {
 	slices.Sort(s)
 	return s

@@ -32,7 +32,7 @@ func knownAction(a action) bool {
 		return false
 	}
 	for i := range s3Actions {
-		if matchTokens(a.pattern.tokens, s3Actions[i].lower()) {
+		if matchTokens(a.pattern.tokens, s3Actions[i].lowerName) {
 			return true
 		}
 	}
@@ -57,8 +57,8 @@ func (r Rules) checkApplies(s *statement) error {
 	var keys keySet
 	for _, a := range s.actions {
 		applies := false
-		for i := range s3Actions {
-			if k := &s3Actions[i]; k.level&levels != 0 && matchTokens(a.pattern.tokens, k.lower()) {
+		for _, k := range s3Actions {
+			if k.level&levels != 0 && matchTokens(a.pattern.tokens, k.lowerName) {
 				applies = true
 				keys |= k.keys
 			}
