@@ -119,6 +119,7 @@ type PutResult struct {
 	Modified  time.Time
 	Checksum  *ChecksumValue
 	Size      int64
+	SSE       seal.SSE
 }
 
 // GetRequest asks for an object or a range of it.
@@ -239,6 +240,7 @@ type PartInfo struct {
 	Size     int64
 	Modified time.Time
 	Checksum *ChecksumValue
+	SSE      seal.SSE // of the upload
 }
 
 // CompletePart names a part in CompleteUpload; Checksum is base64 or "".

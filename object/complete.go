@@ -72,7 +72,7 @@ func (e *Engine) completeOnce(ctx context.Context, r CompleteRequest) (PutResult
 	if err != nil {
 		return PutResult{}, err
 	}
-	out := PutResult{ETag: res.Manifest.GetEtag(), Modified: modified(res.Manifest.GetModifiedMs()), Size: int64(res.Manifest.GetSize()),
+	out := PutResult{SSE: sseOf(u.Envelope), ETag: res.Manifest.GetEtag(), Modified: modified(res.Manifest.GetModifiedMs()), Size: int64(res.Manifest.GetSize()),
 		VersionID: newVersionText(res.Manifest, t.versioning)}
 	if sum != nil {
 		out.Checksum = checksumValue(complete.Checksum, sum)

@@ -89,7 +89,7 @@ func (e *Engine) publish(ctx context.Context, t target, m *metapb.Manifest, put 
 }
 
 func putResult(m *metapb.Manifest, sum []byte) PutResult {
-	r := PutResult{ETag: m.Etag, Modified: modified(m.ModifiedMs), Size: int64(m.Size)}
+	r := PutResult{SSE: sseOf(m.Envelope), ETag: m.Etag, Modified: modified(m.ModifiedMs), Size: int64(m.Size)}
 	if sum != nil {
 		r.Checksum = checksumValue(m.Checksum, sum)
 	}

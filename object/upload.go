@@ -108,7 +108,9 @@ func (e *Engine) PutPart(ctx context.Context, r PartRequest) (PartInfo, error) {
 		}
 		return PartInfo{}, err
 	}
-	return partInfo(s.part, s.sum), nil
+	info := partInfo(s.part, s.sum)
+	info.SSE = sseOf(u.Envelope)
+	return info, nil
 }
 
 // partChecksum settles the checksum of a part: the upload's algorithm holds for all of them.

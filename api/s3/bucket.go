@@ -4,7 +4,10 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strconv"
+	"strings"
 
+	"holdfast/bucket/acl"
+	"holdfast/bucket/tagging"
 	"holdfast/internal/kind"
 	"holdfast/internal/xmlio"
 	"holdfast/object"
@@ -48,7 +51,7 @@ func (c *call) listBuckets() error {
 		x.Close("Bucket")
 	}
 	x.Close("Buckets")
-	c.owner(x, "Owner")
+	c.owner(x, "Owner", c.s.cfg.OwnerID)
 	if more && len(list) > 0 {
 		x.Elem("ContinuationToken", base64.RawURLEncoding.EncodeToString([]byte(list[len(list)-1].Name)))
 	}
@@ -59,14 +62,6 @@ func (c *call) listBuckets() error {
 }
 
 func errToken() error { return badArgument("The continuation token provided is incorrect") }
-
-// owner writes who owns things: until there are users, the one owner of the configuration.
-func (c *call) owner(x *xmlio.Writer, element string) {
-	x.Open(element)
-	x.Elem("ID", c.s.cfg.OwnerID)
-	x.Elem("DisplayName", c.s.cfg.OwnerName)
-	x.Close(element)
-}
 
 // limit takes the size of a page: most without the argument, and never more than most.
 func (c *call) limit(argument string, most int) (n int, given bool, err error) {
@@ -86,13 +81,14 @@ func (c *call) createBucket() error {
 	if reservedBucket(c.bucket) {
 		return plain(kind.InvalidBucketName)
 	}
-	if err := c.checkBucketHeaders(); err != nil {
+	req := object.CreateBucketRequest{Name: c.bucket, Owner: c.s.cfg.OwnerID, Region: c.s.cfg.Region, Documents: map[string][]byte{}}
+	if err := c.readBucketHeaders(&req); err != nil {
 		return err
 	}
-	if err := c.readBucketConfiguration(); err != nil {
+	if err := c.readBucketConfiguration(&req); err != nil {
 		return err
 	}
-	if err := c.s.cfg.Engine.CreateBucket(c.ctx, object.CreateBucketRequest{Name: c.bucket, Owner: c.s.cfg.OwnerID, Region: c.s.cfg.Region}); err != nil {
+	if err := c.s.cfg.Engine.CreateBucket(c.ctx, req); err != nil {
 		return err
 	}
 	c.w.Header()["Location"] = []string{"/" + c.bucket}
@@ -100,29 +96,39 @@ func (c *call) createBucket() error {
 	return nil
 }
 
-func (c *call) checkBucketHeaders() error {
-	switch acl := c.header("X-Amz-Acl"); {
-	case acl != "" && acl != "private", c.sendsGrant():
+// readBucketHeaders takes what the headers say of a new bucket.
+func (c *call) readBucketHeaders(req *object.CreateBucketRequest) error {
+	switch canned := c.header("X-Amz-Acl"); {
+	case canned != "" && canned != "private", c.sendsGrant():
 		return plain(kind.BucketACLNotAllowed)
 	}
-	switch ownership := c.header("X-Amz-Object-Ownership"); ownership {
-	case "", "BucketOwnerEnforced":
-	default:
-		return unbuilt("The object ownership " + strconv.Quote(ownership))
+	ownership, err := acl.ParseOwnershipHeader(c.header("X-Amz-Object-Ownership"))
+	if err != nil {
+		return err
 	}
-	if v := c.header("X-Amz-Bucket-Object-Lock-Enabled"); v != "" && v != "false" {
-		return unbuilt("Object lock (x-amz-bucket-object-lock-enabled)")
+	if ownership != "" {
+		if err := checkOwnership(nil, ownership, nil); err != nil {
+			return err
+		}
+		req.Documents[settingOwnership] = []byte(xmlio.Document(ownership))
+	}
+	switch v := c.header(headerLockEnabled); strings.ToLower(v) {
+	case "true":
+		req.ObjectLock = true
+	case "", "false":
+	default:
+		return badArgument("The value of x-amz-bucket-object-lock-enabled must be true or false.")
 	}
 	return nil
 }
 
-// readBucketConfiguration checks the body of CreateBucket: the region must be ours.
-func (c *call) readBucketConfiguration() error {
+// readBucketConfiguration reads the body of CreateBucket: the region must be ours.
+func (c *call) readBucketConfiguration(req *object.CreateBucketRequest) error {
 	doc, err := c.readXML("CreateBucketConfiguration", maxXML, claimsOptional)
 	if err != nil || doc == nil {
 		return err
 	}
-	for _, n := range doc.Children(0) {
+	for i, n := range doc.Children(0) {
 		switch n.Name {
 		case "LocationConstraint":
 			if n.Text != "" && n.Text != c.s.cfg.Region && (n.Text != "EU" || c.s.cfg.Region != "eu-west-1") {
@@ -131,15 +137,37 @@ func (c *call) readBucketConfiguration() error {
 		case "Location", "Bucket":
 			return unbuilt("A directory bucket")
 		case "Tags":
-			return unbuilt("Tagging a new bucket")
+			set, err := newBucketTags(doc, i)
+			if err != nil {
+				return err
+			}
+			req.Documents[settingTagging] = []byte(xmlio.Document(set))
 		}
 	}
 	return nil
 }
 
+// newBucketTags reads the tags in element i: they are those of a Tagging document.
+func newBucketTags(doc xmlio.Doc, i int) (tagging.Set, error) {
+	var given tagging.Set
+	for j := range doc.Children(i) {
+		var t tagging.Tag
+		for _, n := range doc.Children(j) {
+			switch n.Name {
+			case "Key":
+				t.Key = n.Text
+			case "Value":
+				t.Value = n.Text
+			}
+		}
+		given = append(given, t)
+	}
+	return tagging.ParseBucket(xmlio.Document(given))
+}
+
 // headBucket answers whether the bucket is there.
 func (c *call) headBucket() error {
-	b, err := c.s.cfg.Engine.HeadBucket(c.ctx, c.bucket)
+	b, err := c.bucketInfo()
 	if err != nil {
 		return err
 	}
@@ -162,7 +190,7 @@ func (c *call) deleteBucket() error {
 
 // getBucketLocation names the bucket's region; us-east-1 is named by nothing.
 func (c *call) getBucketLocation() error {
-	b, err := c.s.cfg.Engine.HeadBucket(c.ctx, c.bucket)
+	b, err := c.bucketInfo()
 	if err != nil {
 		return err
 	}
@@ -176,19 +204,3 @@ func (c *call) getBucketLocation() error {
 	c.sendXML(http.StatusOK, x)
 	return nil
 }
-
-// getBucketVersioning says that versioning was never enabled.
-func (c *call) getBucketVersioning() error {
-	if _, err := c.s.cfg.Engine.HeadBucket(c.ctx, c.bucket); err != nil {
-		return err
-	}
-	x := xmlio.New(smallXMLWriter)
-	defer x.Free()
-	x.Root("VersioningConfiguration")
-	x.Close("VersioningConfiguration")
-	c.sendXML(http.StatusOK, x)
-	return nil
-}
-
-// preflight answers a browser's question whether another site may ask: no bucket allows that yet.
-func (c *call) preflight() error { return plain(kind.PreflightForbidden) }

@@ -9,6 +9,7 @@ import (
 
 	"holdfast/api/sigv4"
 	"holdfast/internal/kind"
+	"holdfast/object"
 	"holdfast/seal"
 )
 
@@ -38,10 +39,12 @@ type call struct {
 	err      error // what was answered, for the log
 
 	secure         bool
-	customer       *seal.CustomerKey // of the object or the destination; nil without
-	sourceCustomer *seal.CustomerKey // of a copy's source; nil without
-	customerSent   bool              // the request has an SSE-C header
-	contentRange   string            // for an error: the size of an object whose range was asked for
+	sse            seal.SSE           // of the object or the destination, by keys of the server
+	customer       *seal.CustomerKey  // of the object or the destination; nil without
+	sourceCustomer *seal.CustomerKey  // of a copy's source; nil without
+	customerSent   bool               // the request has an SSE-C header
+	explain        []override         // headers that an error's answer has all the same
+	looked         *object.BucketInfo // what bucketInfo has found
 
 	// What would else be small allocations of every request.
 	response  response
@@ -66,6 +69,18 @@ func (c *call) open() (body io.Reader, size int64, trailers func() map[string]st
 	}
 	body, trailers, err = c.s.verifier.Body(c.r, c.identity, c.payload)
 	return body, size, trailers, err
+}
+
+// bucketInfo is the bucket of the request, looked for once.
+func (c *call) bucketInfo() (*object.BucketInfo, error) {
+	if c.looked == nil {
+		b, err := c.s.cfg.Engine.HeadBucket(c.ctx, c.bucket)
+		if err != nil {
+			return nil, err
+		}
+		c.looked = &b
+	}
+	return c.looked, nil
 }
 
 // finish zeroes what the request must not leave behind.

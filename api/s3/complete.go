@@ -36,8 +36,9 @@ func (c *call) completeUpload() error {
 	if err != nil {
 		return err
 	}
-	if res.VersionID != "" {
-		c.w.Header()["x-amz-version-id"] = []string{res.VersionID}
+	c.echoVersion(res.VersionID)
+	if h := newHeaders(c.w.Header()); !c.w.begun {
+		c.echoEncryption(&h, res.SSE)
 	}
 	x := xmlio.New(smallXMLWriter)
 	defer x.Free()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"holdfast/api/sigv4"
+	"holdfast/seal/kms"
 )
 
 // Limits of one request. Those of objects are object.Max….
@@ -17,7 +18,6 @@ const (
 	maxXML           = 1 << 20  // bytes of an XML body
 	maxLongXML       = 2 << 20  // the same where 10,000 parts or 1,000 keys are named
 	maxHeaders       = 16 << 10 // bytes of all header names and values; AWS has 8 KiB
-	maxTags          = 10       // tags of an object
 	deleteWorkers    = 32       // deletes of one DeleteObjects at a time: they share group commits
 	maxVersionID     = 1024     // bytes of a version ID or an upload ID that a client names
 	defaultRegion    = "us-east-1"
@@ -46,6 +46,10 @@ type Config struct {
 	// OwnerID and OwnerName are shown as the owner of buckets and objects. OwnerID should be the
 	// 64 hex digits of a canonical user ID; "" is "holdfast".
 	OwnerID, OwnerName string
+	// KMSNames turns what clients call a master key into its name, and back.
+	KMSNames kms.Names
+	// BlockSSEC refuses uploads with SSE-C to buckets that do not say otherwise.
+	BlockSSEC bool
 	// Domains are the host names below which a first label is a bucket (virtual-host style),
 	// without port: "s3.example.org". The domain itself, and any other host, is path style.
 	Domains []string

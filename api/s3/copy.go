@@ -23,11 +23,9 @@ func (c *call) copyObject() error {
 		return err
 	}
 	h := newHeaders(c.w.Header())
-	if res.VersionID != "" {
-		h.set("x-amz-version-id", res.VersionID)
-	}
+	c.echoVersion(res.VersionID)
 	c.echoSourceVersion(&h, &req.Source)
-	c.echoCustomer(&h)
+	c.echoEncryption(&h, c.sse)
 	x := xmlio.New(smallXMLWriter)
 	defer x.Free()
 	x.Root("CopyObjectResult")
@@ -48,7 +46,7 @@ func (c *call) echoSourceVersion(h *headers, src *object.Source) {
 // changes reports whether a copy onto itself would change something.
 func (c *call) changes(req *object.CopyRequest) bool {
 	_, class := c.r.Header["X-Amz-Storage-Class"]
-	return req.Replace || req.ReplaceTags || class || req.Customer != nil || req.Source.Customer != nil ||
+	return req.Replace || req.ReplaceTags || class || req.Customer != nil || req.SSE.Method != 0 || req.Source.Customer != nil ||
 		req.ChecksumAlgorithm != metapb.Checksum_NONE
 }
 
@@ -80,7 +78,7 @@ func (c *call) copyRequest() (object.CopyRequest, error) {
 		}
 		req.ChecksumAlgorithm = a.id
 	}
-	req.Customer = c.customer
+	req.Customer, req.SSE = c.customer, c.sse
 	return req, nil
 }
 

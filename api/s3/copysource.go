@@ -53,6 +53,9 @@ func (c *call) copySource() (object.Source, error) {
 	if err != nil {
 		return src, err
 	}
+	if err := c.checkSourceOwner(src.Bucket); err != nil {
+		return src, err
+	}
 	if err := c.takeSourceCustomer(); err != nil {
 		return src, err
 	}

@@ -20,16 +20,14 @@ func (c *call) deleteObject() error {
 	if err != nil {
 		return err
 	}
-	res, err := c.s.cfg.Engine.Delete(c.ctx, object.DeleteRequest{Bucket: c.bucket, Key: c.key, VersionID: version, Condition: cond})
+	res, err := c.s.cfg.Engine.Delete(c.ctx, object.DeleteRequest{Bucket: c.bucket, Key: c.key, VersionID: version, Condition: cond,
+		BypassGovernance: c.wantsBypass()})
 	if err != nil && !kind.Is(err, kind.NoSuchKey) && !kind.Is(err, kind.NoSuchVersion) {
 		return err
 	}
-	h := newHeaders(c.w.Header())
-	if res.VersionID != "" {
-		h.set("x-amz-version-id", res.VersionID)
-	}
+	c.echoVersion(res.VersionID)
 	if res.DeleteMarker {
-		h.set("x-amz-delete-marker", "true")
+		c.w.Header()["x-amz-delete-marker"] = []string{"true"}
 	}
 	c.sendEmpty(http.StatusNoContent)
 	return nil

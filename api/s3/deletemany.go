@@ -34,7 +34,7 @@ func (c *call) deleteObjects() error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.s.cfg.Engine.HeadBucket(c.ctx, c.bucket); err != nil {
+	if _, err := c.bucketInfo(); err != nil {
 		return err
 	}
 	c.deleteAll(list)
@@ -129,7 +129,7 @@ func (c *call) parseDelete(doc xmlio.Doc) (list []doomed, quiet bool, err error)
 }
 
 func (c *call) parseDoomed(doc xmlio.Doc, i int) (doomed, error) {
-	d := doomed{DeleteRequest: object.DeleteRequest{Bucket: c.bucket}}
+	d := doomed{DeleteRequest: object.DeleteRequest{Bucket: c.bucket, BypassGovernance: c.wantsBypass()}}
 	for _, n := range doc.Children(i) {
 		switch n.Name {
 		case "Key":

@@ -3,7 +3,9 @@ package s3
 import (
 	"strings"
 
+	"holdfast/bucket/encryption"
 	"holdfast/internal/kind"
+	"holdfast/object"
 	"holdfast/seal"
 )
 
@@ -17,6 +19,7 @@ const (
 	suffixKey            = "Key"
 	suffixKeyMD5         = "Key-Md5"
 
+	wireSSE               = "x-amz-server-side-encryption"
 	wireCustomerAlgorithm = "x-amz-server-side-encryption-customer-algorithm"
 	wireCustomerMD5       = "x-amz-server-side-encryption-customer-key-MD5"
 )
@@ -71,35 +74,75 @@ func first(v []string) string {
 	return v[0]
 }
 
-// writeEncryption is for operations that make an object or an upload: which encryption is asked for.
+// sseHeaders are the request's headers of encryption with keys that the server keeps.
+func (c *call) sseHeaders() seal.SSEHeaders {
+	h := c.r.Header
+	return seal.SSEHeaders{Method: h[headerSSE], KeyID: h[headerSSE+"-Aws-Kms-Key-Id"], Context: h[headerSSE+"-Context"],
+		BucketKey: h[headerSSE+"-Bucket-Key-Enabled"], Customer: c.sendsCustomer()}
+}
+
+// writeEncryption is for operations that make an object or an upload: which encryption is asked for, by the request
+// or by its bucket.
 func (c *call) writeEncryption() error {
-	method, asked := c.r.Header[headerSSE]
-	other := asked
-	for _, name := range []string{"Aws-Kms-Key-Id", "Context", "Bucket-Key-Enabled"} {
-		if _, ok := c.r.Header[headerSSE+"-"+name]; ok {
-			other = true
+	asked, err := c.sseHeaders().Parse()
+	if err != nil {
+		return err
+	}
+	if err := c.takeCustomer(); err != nil {
+		return err
+	}
+	b, err := c.bucketInfo()
+	if err != nil {
+		return err
+	}
+	conf, err := defaultEncryption(b)
+	if err != nil {
+		return err
+	}
+	if c.customer != nil {
+		if conf.Blocks(c.s.cfg.BlockSSEC) {
+			return plain(kind.SSECBlocked)
 		}
+		return nil
 	}
-	switch {
-	case !other:
-		return c.takeCustomer()
-	case c.sendsCustomer():
-		return plain(kind.SSECIncompatible)
-	case asked && first(method) == "AES256":
-		return unbuilt("Server-side encryption with keys that the server manages (x-amz-server-side-encryption: AES256)")
-	case !asked || first(method) == "aws:kms" || first(method) == "aws:kms:dsse":
-		return unbuilt("Server-side encryption with keys of a key management service (x-amz-server-side-encryption: aws:kms)")
+	c.sse = asked.Resolve(bucketSSE(conf))
+	if c.sse.Method == seal.SSEKMS {
+		c.sse.KeyID, err = c.s.cfg.KMSNames.ID(c.sse.KeyID)
 	}
-	return badArgument("The encryption method specified is not supported")
+	return err
+}
+
+// defaultEncryption is the bucket's document; nil without.
+func defaultEncryption(b *object.BucketInfo) (*encryption.Config, error) {
+	doc := b.Documents[settingEncryption]
+	if len(doc) == 0 {
+		return nil, nil
+	}
+	conf, err := encryption.Parse(string(doc))
+	if err != nil { // not to encrypt would be the wrong answer
+		return nil, kind.Wrap(kind.Damaged, err, "the encryption settings of bucket %q", b.Name)
+	}
+	return conf, nil
+}
+
+func bucketSSE(conf *encryption.Config) seal.SSE {
+	if conf == nil {
+		return seal.SSE{}
+	}
+	s := seal.SSE{KeyID: conf.KeyID, BucketKey: conf.BucketKey}
+	switch conf.Algorithm {
+	case encryption.SSES3:
+		s.Method = seal.SSES3
+	case encryption.SSEKMS:
+		s.Method = seal.SSEKMS
+	}
+	return s
 }
 
 // readEncryption is for operations on what is there: they take the customer's key and nothing else.
 func (c *call) readEncryption() error {
-	if _, asked := c.r.Header[headerSSE]; asked {
-		if c.sendsCustomer() {
-			return plain(kind.SSECIncompatible)
-		}
-		return badArgument("x-amz-server-side-encryption header is not supported for this operation.")
+	if err := c.sseHeaders().Refuse(); err != nil {
+		return err
 	}
 	return c.takeCustomer()
 }
@@ -113,8 +156,17 @@ func (c *call) sendsCustomer() bool {
 	return len(h[prefixCustomer+suffixAlgorithm])+len(h[prefixCustomer+suffixKey])+len(h[prefixCustomer+suffixKeyMD5]) > 0
 }
 
-// echoCustomer tells the client by which key the object is sealed: algorithm and MD5, no more.
-func (c *call) echoCustomer(h *headers) {
+// echoEncryption tells the client how the object is sealed: of a customer's key algorithm and MD5, no more.
+func (c *call) echoEncryption(h *headers, sse seal.SSE) {
+	if sse.Method != 0 {
+		h.set(wireSSE, sse.Method.Header())
+	}
+	if sse.Method == seal.SSEKMS {
+		h.set(wireSSE+"-aws-kms-key-id", c.s.cfg.KMSNames.ARN(sse.KeyID))
+		if sse.BucketKey {
+			h.set(wireSSE+"-bucket-key-enabled", "true")
+		}
+	}
 	if c.customer == nil {
 		return
 	}

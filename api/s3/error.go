@@ -9,6 +9,7 @@ import (
 	"holdfast/api/sigv4"
 	"holdfast/internal/kind"
 	"holdfast/internal/xmlio"
+	"holdfast/seal/kms"
 )
 
 // row is what an error kind is in S3. With own set, the sentence of the error itself is shown
@@ -151,6 +152,9 @@ func answer(err error) row {
 	if !ok {
 		r = table[kind.Unknown]
 	}
+	if code := kms.CodeOf(err); code != "" {
+		r.code = string(code)
+	}
 	if e := (*kind.Error)(nil); r.own && errors.As(err, &e) && e.Message != "" {
 		r.message = e.Message
 	}
@@ -177,6 +181,9 @@ func (c *call) fail(err error) {
 		return
 	}
 	c.w.dropObjectHeaders()
+	for _, o := range c.explain {
+		c.w.Header()[o.header] = []string{o.value}
+	}
 	switch r.status {
 	case http.StatusServiceUnavailable:
 		c.w.Header()["Retry-After"] = []string{"1"}

@@ -167,7 +167,11 @@ func (c *call) objectHeaders(h *headers, rd *object.Reading, over []override) {
 	if rd.StorageClass != "" && rd.StorageClass != "STANDARD" {
 		h.set("x-amz-storage-class", rd.StorageClass)
 	}
-	c.echoCustomer(h)
+	echoLock(h, &rd.Protection)
+	if rd.Replication != "" {
+		h.set("x-amz-replication-status", rd.Replication)
+	}
+	c.echoEncryption(h, rd.SSE)
 }
 
 // validators are the headers by which a client knows a version again; a 304 has them too.
@@ -209,7 +213,9 @@ func (c *call) openRange(open opener, req object.GetRequest) (*object.Reading, e
 			req.Range = nil
 			return open(c.ctx, req)
 		}
-		c.contentRange = "bytes */" + itoa(rd.Size)
+		c.explain = append(c.explain, override{"Content-Range", "bytes */" + itoa(rd.Size)})
+	default:
+		c.explainMarker(&rd.Info)
 	}
 	return nil, err
 }

@@ -58,12 +58,10 @@ func (c *call) checkHeaders() error {
 	if c.secure = c.s.overTLS(c.r); c.customerSent && !c.secure {
 		return plain(kind.SSECInsecure)
 	}
-	for _, name := range []string{"X-Amz-Expected-Bucket-Owner", "X-Amz-Source-Expected-Bucket-Owner"} {
-		if v, ok := c.r.Header[name]; ok && first(v) != c.s.cfg.OwnerID {
-			return plain(kind.AccessDenied)
-		}
+	if v, ok := c.r.Header[headerRequestPayer]; ok && first(v) != "requester" {
+		return badArgument("Invalid value for x-amz-request-payer.")
 	}
-	return nil
+	return c.checkExpectedOwner()
 }
 
 // authArguments are what a presigned query holds for the signature itself.
@@ -98,9 +96,6 @@ func (c *call) hoistQuery() error {
 // refused are headers of documented features that are not built. They are refused by name: to
 // drop one in silence would promise what is not kept.
 var refused = []struct{ header, feature string }{
-	{"X-Amz-Object-Lock-Mode", "Object lock (x-amz-object-lock-mode)"},
-	{"X-Amz-Object-Lock-Retain-Until-Date", "Object lock (x-amz-object-lock-retain-until-date)"},
-	{"X-Amz-Object-Lock-Legal-Hold", "Object lock (x-amz-object-lock-legal-hold)"},
 	{"X-Amz-Website-Redirect-Location", "Website redirection (x-amz-website-redirect-location)"},
 	{"X-Amz-Write-Offset-Bytes", "Appending to objects (x-amz-write-offset-bytes)"},
 }
@@ -141,9 +136,10 @@ func (c *call) attributes() (object.Attributes, error) {
 	if a.Metadata, err = c.userMetadata(); err != nil {
 		return a, err
 	}
-	if v, ok := c.r.Header["X-Amz-Tagging"]; ok {
-		a.Tags, err = parseTags(first(v))
+	if a.Tags, err = c.takeTags(); err != nil {
+		return a, err
 	}
+	a.Protection, err = c.protection()
 	return a, err
 }
 

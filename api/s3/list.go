@@ -42,7 +42,7 @@ func (c *call) encodingType() (bool, error) {
 // fetch asks the engine for the page. A page of nothing still tells whether there is a bucket.
 func (c *call) fetch(l *listing, after string, afterPrefix bool) (err error) {
 	if l.limit == 0 {
-		_, err = c.s.cfg.Engine.HeadBucket(c.ctx, c.bucket)
+		_, err = c.bucketInfo()
 		return err
 	}
 	l.page, err = c.s.cfg.Engine.List(c.ctx, object.ListRequest{Bucket: c.bucket, Prefix: l.prefix, Delimiter: l.delimiter,
@@ -146,15 +146,10 @@ func (c *call) writeEntries(x *xmlio.Writer, l *listing) {
 		x.Key("Key", e.Key, l.encode)
 		x.Time("LastModified", e.Modified)
 		x.ETag(e.ETag)
-		if a := algorithmOf(e.ChecksumAlgorithm); a != nil {
-			x.Elem("ChecksumAlgorithm", a.name)
-			if e.ChecksumType != 0 {
-				x.Elem("ChecksumType", e.ChecksumType.String())
-			}
-		}
+		writeEntryChecksum(x, e)
 		x.Number("Size", e.Size)
 		if l.owner {
-			c.owner(x, "Owner")
+			c.owner(x, "Owner", e.Owner)
 		}
 		x.Elem("StorageClass", storageClass(e.StorageClass))
 		x.B = append(x.B, "</Contents>"...)
@@ -167,6 +162,15 @@ func (c *call) writeEntries(x *xmlio.Writer, l *listing) {
 			x.B = append(x.B, "<CommonPrefixes>"...)
 			x.Key("Prefix", e.Key, l.encode)
 			x.B = append(x.B, "</CommonPrefixes>"...)
+		}
+	}
+}
+
+func writeEntryChecksum(x *xmlio.Writer, e *object.ListEntry) {
+	if a := algorithmOf(e.ChecksumAlgorithm); a != nil {
+		x.Elem("ChecksumAlgorithm", a.name)
+		if e.ChecksumType != 0 {
+			x.Elem("ChecksumType", e.ChecksumType.String())
 		}
 	}
 }

@@ -251,13 +251,13 @@ func TestBuckets(t *testing.T) {
 	}{
 		{`<CreateBucketConfiguration><LocationConstraint>moon-1</LocationConstraint></CreateBucketConfiguration>`, "a", "b", 400, "InvalidLocationConstraint"},
 		{`<CreateBucketConfiguration><Bucket><Type>Directory</Type></Bucket></CreateBucketConfiguration>`, "a", "b", 501, "NotImplemented"},
-		{`<CreateBucketConfiguration><Tags><Tag/></Tags></CreateBucketConfiguration>`, "a", "b", 501, "NotImplemented"},
+		{`<CreateBucketConfiguration><Tags><Tag/></Tags></CreateBucketConfiguration>`, "a", "b", 400, "InvalidTag"},
 		{`<Create/>`, "a", "b", 400, "MalformedXML"},
 		{`<CreateBucketConfiguration>`, "a", "b", 400, "MalformedXML"},
 		{``, "x-amz-acl", "public-read", 400, "InvalidBucketAclWithObjectOwnership"},
 		{``, "x-amz-grant-write", "id=1", 400, "InvalidBucketAclWithObjectOwnership"},
 		{``, "x-amz-object-ownership", "ObjectWriter", 501, "NotImplemented"},
-		{``, "x-amz-bucket-object-lock-enabled", "true", 501, "NotImplemented"},
+		{``, "x-amz-bucket-object-lock-enabled", "maybe", 400, "InvalidArgument"},
 	} {
 		b.wantError(row.status, row.code, b.do("PUT", "/new", row.body, row.header, row.value))
 	}

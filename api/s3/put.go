@@ -25,20 +25,21 @@ func (c *call) putObject() error {
 	if err != nil {
 		return err
 	}
+	if err := checkLockClaims(&a, &u); err != nil {
+		return err
+	}
 	res, err := c.s.cfg.Engine.Put(c.ctx, object.PutRequest{
 		Bucket: c.bucket, Key: c.key, Body: u.body, Size: u.size, ContentMD5: u.md5, Checksum: u.checksum,
-		Customer: c.customer, Condition: cond, Attributes: a,
+		Customer: c.customer, SSE: c.sse, Condition: cond, Attributes: a,
 	})
 	if err != nil {
 		return err
 	}
 	h := newHeaders(c.w.Header())
 	h.set("ETag", quote(res.ETag))
-	if res.VersionID != "" {
-		h.set("x-amz-version-id", res.VersionID)
-	}
+	c.echoVersion(res.VersionID)
 	echoChecksum(&h, res.Checksum)
-	c.echoCustomer(&h)
+	c.echoEncryption(&h, c.sse)
 	c.sendEmpty(http.StatusOK)
 	return nil
 }

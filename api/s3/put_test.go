@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -71,9 +72,9 @@ func TestHeadersThatAreRefused(t *testing.T) {
 		status      int
 		code        string
 	}{
-		{"x-amz-object-lock-mode", "GOVERNANCE", 501, "NotImplemented"},
-		{"x-amz-object-lock-retain-until-date", "2030-01-01T00:00:00Z", 501, "NotImplemented"},
-		{"x-amz-object-lock-legal-hold", "ON", 501, "NotImplemented"},
+		{"x-amz-object-lock-mode", "GOVERNANCE", 400, "InvalidRequest"},
+		{"x-amz-object-lock-retain-until-date", "2030-01-01T00:00:00Z", 400, "InvalidRequest"},
+		{"x-amz-object-lock-legal-hold", "ON", 400, "InvalidRequest"},
 		{"x-amz-website-redirect-location", "/x", 501, "NotImplemented"},
 		{"x-amz-storage-class", "GLACIER", 400, "InvalidStorageClass"},
 		{"x-amz-acl", "public-read", 400, "AccessControlListNotSupported"},
@@ -100,8 +101,8 @@ func TestHeadersThatAreRefused(t *testing.T) {
 		for _, op := range []struct{ method, target, source string }{
 			{"PUT", "/docs/k", ""}, {"PUT", "/docs/k", "docs/src"}, {"POST", "/docs/k?uploads", ""},
 		} {
-			if op.method == "POST" && strings.HasPrefix(row.name, "If-") {
-				continue // no conditions there
+			if op.method == "POST" && strings.HasPrefix(row.name, "If-") || op.source == "" && strings.HasPrefix(row.name, "x-amz-source-") {
+				continue // no conditions, and no source there
 			}
 			headers := []string{row.name, row.value}
 			if op.source != "" {
@@ -110,7 +111,7 @@ func TestHeadersThatAreRefused(t *testing.T) {
 			b.wantError(row.status, row.code, b.do(op.method, op.target, "", headers...))
 		}
 	}
-	if len(b.calls()) > 0 {
+	if slices.ContainsFunc(b.calls(), func(name string) bool { return name != "HeadBucket" }) {
 		t.Errorf("the engine was called: %v", b.calls())
 	}
 	b.want(200, b.do("PUT", "/docs/k", "", "x-amz-meta-a", strings.Repeat("m", 2047), "x-amz-acl", "bucket-owner-full-control",
@@ -235,7 +236,7 @@ func TestSizesOfABody(t *testing.T) {
 	r.Body, r.ContentLength = io.NopCloser(strings.NewReader("no length")), -1
 	sigv4.Sign(r, testCredentials, "us-east-1", "s3", testTime, sigv4.UnsignedPayload)
 	b.wantError(411, "MissingContentLength", b.send(r))
-	if len(b.calls()) > 0 {
+	if slices.ContainsFunc(b.calls(), func(name string) bool { return name != "HeadBucket" }) {
 		t.Errorf("the engine was called: %v", b.calls())
 	}
 }

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -70,8 +71,11 @@ func (w *response) dropObjectHeaders() {
 	for name := range h {
 		switch name {
 		case headerRequestID, headerHostID, headerNoSniff, headerServer, "Connection":
+		case headerVary:
 		default:
-			delete(h, name)
+			if !strings.HasPrefix(name, prefixAllow) {
+				delete(h, name)
+			}
 		}
 	}
 }

@@ -10,6 +10,9 @@ func (c *call) sendEmpty(status int) {
 	c.w.WriteHeader(status)
 }
 
+// sendDocument sends a document in its stored spelling.
+func (c *call) sendDocument(doc []byte) { c.sendXML(200, &xmlio.Writer{B: doc}) }
+
 var contentXML = []string{"application/xml"}
 
 // sendXML sends a finished document; HEAD gets its status alone. An error of the write means that
@@ -18,9 +21,6 @@ func (c *call) sendXML(status int, x *xmlio.Writer) {
 	h := c.w.Header()
 	h["Content-Type"] = contentXML
 	h["Content-Length"] = []string{itoa(int64(len(x.B)))}
-	if c.contentRange != "" {
-		h["Content-Range"] = []string{c.contentRange}
-	}
 	c.w.WriteHeader(status)
 	if c.r.Method != head {
 		_, _ = c.w.Write(x.B)

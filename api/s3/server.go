@@ -99,6 +99,7 @@ func (c *call) serve() error {
 	if c.route.open {
 		return c.route.run(c)
 	}
+	c.crossOrigin()
 	if c.identity, c.payload, err = c.s.verifier.Verify(c.r); err != nil {
 		return err
 	}

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
 	"holdfast/api/sigv4"
 	"holdfast/internal/kind"
+	"holdfast/object"
+	"holdfast/seal"
 )
 
 const (
@@ -308,7 +311,7 @@ func TestTheKeyIsDroppedFromTheRequest(t *testing.T) {
 	}
 }
 
-func TestManagedEncryptionIsRefusedByName(t *testing.T) {
+func TestManagedEncryptionThatIsRefused(t *testing.T) {
 	b := newBench(t).fill("k")
 	b.resetCalls()
 	for _, row := range []struct {
@@ -316,12 +319,8 @@ func TestManagedEncryptionIsRefusedByName(t *testing.T) {
 		status                        int
 		code, says                    string
 	}{
-		{"PUT", "/docs/n", "x-amz-server-side-encryption", "AES256", 501, "NotImplemented", "AES256"},
-		{"PUT", "/docs/n", "x-amz-server-side-encryption", "aws:kms", 501, "NotImplemented", "aws:kms"},
 		{"PUT", "/docs/n", "x-amz-server-side-encryption", "aws:kms:dsse", 501, "NotImplemented", "aws:kms"},
-		{"PUT", "/docs/n", "x-amz-server-side-encryption-aws-kms-key-id", "k", 501, "NotImplemented", "aws:kms"},
-		{"PUT", "/docs/n", "x-amz-server-side-encryption-bucket-key-enabled", "true", 501, "NotImplemented", "aws:kms"},
-		{"POST", "/docs/n?uploads", "x-amz-server-side-encryption", "AES256", 501, "NotImplemented", "AES256"},
+		{"PUT", "/docs/n", "x-amz-server-side-encryption-aws-kms-key-id", "k", 400, "InvalidArgument", "aws:kms"},
 		{"PUT", "/docs/n", "x-amz-server-side-encryption", "ROT13", 400, "InvalidArgument", "not supported"},
 		{"PUT", "/docs/n", "x-amz-server-side-encryption", "", 400, "InvalidArgument", "not supported"},
 		{"GET", "/docs/k", "x-amz-server-side-encryption", "AES256", 400, "InvalidArgument", "not supported for this operation"},
@@ -332,7 +331,42 @@ func TestManagedEncryptionIsRefusedByName(t *testing.T) {
 			t.Errorf("%s: %s: %s", row.header, row.value, got.message())
 		}
 	}
-	if len(b.calls()) > 0 {
+	if slices.ContainsFunc(b.calls(), func(name string) bool { return name != "HeadBucket" }) {
 		t.Errorf("the engine was called: %v", b.calls())
 	}
+}
+
+func TestTheBucketSaysHowObjectsAreEncrypted(t *testing.T) {
+	b := newBench(t).fill("k")
+	put := func(status int, headers ...string) (seal.SSE, reply) {
+		b.engine.lastPut = object.PutRequest{}
+		got := b.want(status, b.do("PUT", "/docs/n", "", headers...))
+		return b.engine.lastPut.SSE, got
+	}
+	set := func(doc string) {
+		info := b.engine.buckets["docs"]
+		info.Documents = map[string][]byte{"encryption": []byte(doc)}
+		b.engine.buckets["docs"] = info
+	}
+	if sse, _ := put(200); sse.Method != 0 {
+		t.Errorf("encrypted unasked: %+v", sse)
+	}
+	if sse, got := put(200, "x-amz-server-side-encryption", "aws:kms"); sse.Method != seal.SSEKMS || sse.KeyID != "aws/s3" ||
+		!strings.HasSuffix(got.Header.Get("x-amz-server-side-encryption-aws-kms-key-id"), ":key/aws/s3") {
+		t.Errorf("%+v, answer %v", sse, got.Header)
+	}
+	set(`<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms</SSEAlgorithm><KMSMasterKeyID>mine</KMSMasterKeyID></ApplyServerSideEncryptionByDefault><BucketKeyEnabled>true</BucketKeyEnabled></Rule></ServerSideEncryptionConfiguration>`)
+	if sse, _ := put(200); sse.Method != seal.SSEKMS || sse.KeyID != "mine" || !sse.BucketKey {
+		t.Errorf("the bucket's default: %+v", sse)
+	}
+	if sse, _ := put(200, "x-amz-server-side-encryption", "AES256"); sse.Method != seal.SSES3 {
+		t.Errorf("what the request says: %+v", sse)
+	}
+	if sse, _ := put(200, ssec('c')...); sse.Method != 0 || b.engine.lastPut.Customer == nil {
+		t.Errorf("SSE-C does not win: %+v", sse)
+	}
+	set(`<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault><BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType></BlockedEncryptionTypes></Rule></ServerSideEncryptionConfiguration>`)
+	put(403, ssec('c')...)
+	set(`<broken`)
+	put(500)
 }

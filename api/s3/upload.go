@@ -18,7 +18,7 @@ func (c *call) createUpload() error {
 	if err = c.writeEncryption(); err != nil {
 		return err
 	}
-	req.Customer = c.customer
+	req.Customer, req.SSE = c.customer, c.sse
 	if req.ChecksumAlgorithm, req.ChecksumType, err = c.uploadChecksum(); err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (c *call) createUpload() error {
 		h.set("x-amz-checksum-algorithm", a.name)
 		h.set("x-amz-checksum-type", req.ChecksumType.String())
 	}
-	c.echoCustomer(&h)
+	c.echoEncryption(&h, c.sse)
 	x := xmlio.New(smallXMLWriter)
 	defer x.Free()
 	x.Root("InitiateMultipartUploadResult")
@@ -120,7 +120,7 @@ func (c *call) uploadPart() error {
 			h.set(a.wire, v.Value)
 		}
 	}
-	c.echoCustomer(&h)
+	c.echoEncryption(&h, res.SSE)
 	c.sendEmpty(http.StatusOK)
 	return nil
 }
@@ -159,7 +159,7 @@ func (c *call) uploadPartCopy() error {
 	}
 	h := newHeaders(c.w.Header())
 	c.echoSourceVersion(&h, &src)
-	c.echoCustomer(&h)
+	c.echoEncryption(&h, res.SSE)
 	x := xmlio.New(smallXMLWriter)
 	defer x.Free()
 	x.Root("CopyPartResult")

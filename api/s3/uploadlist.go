@@ -37,8 +37,8 @@ func (c *call) listParts() error {
 	x.Elem("Bucket", c.bucket)
 	x.Elem("Key", c.key)
 	x.Elem("UploadId", id)
-	c.owner(x, "Initiator")
-	c.owner(x, "Owner")
+	c.owner(x, "Initiator", page.Initiator)
+	c.owner(x, "Owner", page.Owner)
 	x.Elem("StorageClass", storageClass(page.StorageClass))
 	x.Number("PartNumberMarker", int64(after))
 	if n := len(page.Parts); n > 0 {
@@ -91,7 +91,7 @@ func (c *call) listUploads() error {
 	}
 	var page object.UploadsPage
 	if limit == 0 {
-		_, err = c.s.cfg.Engine.HeadBucket(c.ctx, c.bucket)
+		_, err = c.bucketInfo()
 	} else {
 		page, err = c.s.cfg.Engine.ListUploads(c.ctx, req)
 	}
@@ -154,8 +154,8 @@ func (c *call) writeUploads(x *xmlio.Writer, entries []object.UploadEntry, encod
 		x.Open("Upload")
 		x.Key("Key", e.Key, encode)
 		x.Elem("UploadId", e.UploadID)
-		c.owner(x, "Initiator")
-		c.owner(x, "Owner")
+		c.owner(x, "Initiator", e.Initiator)
+		c.owner(x, "Owner", e.Owner)
 		x.Elem("StorageClass", storageClass(e.StorageClass))
 		x.Time("Initiated", e.Initiated)
 		writeUploadChecksum(x, &e.UploadInfo)

@@ -20,41 +20,46 @@ const (
 	claimsForeign                // something else than the body
 )
 
-// readXML reads a request's body of at most limit bytes and holds it against the claims about it.
-// An empty body is nil.
+// readXML reads a request's body as readBody does, and parses it. An empty body is nil.
 func (c *call) readXML(root string, limit int64, about claims) (xmlio.Doc, error) {
+	text, err := c.readBody(limit, about)
+	if err != nil || text == "" {
+		return nil, err
+	}
+	return xmlio.Parse(text, root)
+}
+
+// readBody reads a body of at most limit bytes and holds it against the claims about it.
+func (c *call) readBody(limit int64, about claims) (string, error) {
 	md5sum, err := c.contentMD5()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	checksum := func(func() map[string]string) *object.Checksum { return nil }
 	if about != claimsForeign {
 		if checksum, err = c.bodyChecksum(); err != nil {
-			return nil, err
+			return "", err
 		}
 	}
 	if c.payload.DecodedLength > limit {
-		return nil, plain(kind.MalformedXML)
+		return "", plain(kind.MalformedXML)
 	}
 	body, size, trailers, err := c.open()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	b := make([]byte, size)
 	if _, err := io.ReadFull(body, b); err != nil {
-		return nil, err
+		return "", err
 	}
 	claimed := checksum(trailers)
 	if about == claimsRequired && md5sum == nil && claimed == nil {
-		return nil, badRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+		return "", badRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
 	}
 	if err := verifyBody(b, md5sum, claimed); err != nil {
-		return nil, err
+		return "", err
 	}
-	if size == 0 {
-		return nil, nil
-	}
-	return xmlio.Parse(string(b), root)
+	return string(b), nil
 }
 
 func verifyBody(b, md5sum []byte, claimed *object.Checksum) error {

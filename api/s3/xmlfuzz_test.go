@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"net/http/httptest"
 	"testing"
 
 	"holdfast/internal/xmlio"
@@ -19,7 +20,7 @@ func FuzzBodies(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_, _, _ = (&call{}).parseDelete(doc)
+		_, _, _ = (&call{r: httptest.NewRequest("POST", "/", nil)}).parseDelete(doc)
 		_, _ = parseParts(doc)
 	})
 }

@@ -50,6 +50,7 @@ type server struct {
 	engine     atomic.Pointer[object.Engine]
 	register   func(context.Context) (cluster.State, error) // tells the layout of the drives here
 	stopUpkeep func()
+	closeKeys  func() // forgets the master keys
 	stopWatch  func() // of the directory, where there is one process
 
 	mu   sync.Mutex
@@ -124,6 +125,9 @@ func (s *server) stop() error {
 	}
 	if s.stopUpkeep != nil {
 		s.stopUpkeep()
+	}
+	if s.closeKeys != nil {
+		s.closeKeys()
 	}
 	if s.stopWatch != nil {
 		s.stopWatch()
@@ -287,7 +291,11 @@ func inBackground(run ...func(context.Context)) (stop func()) {
 
 func (s *server) startEngine(ctx context.Context, scheme erasure.Scheme) error {
 	c := s.core
-	config := object.Config{Metadata: c.meta, Shards: c.fanout, Placer: c.placer, Scheme: scheme, Logger: s.cfg.Logger}
+	keys, err := s.openKeys(c.meta)
+	if err != nil {
+		return err
+	}
+	config := object.Config{Metadata: c.meta, Shards: c.fanout, Placer: c.placer, Scheme: scheme, Keys: keys, Logger: s.cfg.Logger}
 	if s.network != nil {
 		config.BucketChanged = s.network.notices.BucketChanged
 	}
@@ -301,7 +309,7 @@ func (s *server) startEngine(ctx context.Context, scheme erasure.Scheme) error {
 		return err
 	}
 	api, err := s3.New(s3.Config{
-		Engine: engine, Credentials: s.credentials, Region: s.cfg.Region, Domains: s.cfg.Domains, TrustedProxies: s.cfg.TrustedProxies,
+		Engine: engine, Credentials: s.credentials, Region: s.cfg.Region, KMSNames: s.cfg.keyNames(), Domains: s.cfg.Domains, TrustedProxies: s.cfg.TrustedProxies,
 		OwnerID: hex.EncodeToString(owner), OwnerName: s.cfg.Root.User, Logger: s.cfg.Logger, Metrics: s.metrics,
 	})
 	if err != nil {
