@@ -35,6 +35,7 @@ func Compile(doc []byte, r Rules) (*Policy, error) {
 		return nil, err
 	}
 	p.public = p.isPublic()
+	p.keys = p.gatherKeys()
 	return p, nil
 }
 

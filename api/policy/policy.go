@@ -80,6 +80,7 @@ type Policy struct {
 	statements []statement
 	size       int
 	public     bool
+	keys       []string
 }
 
 // statement is one rule.

@@ -130,6 +130,7 @@ var table = map[kind.Kind]row{
 	kind.NoReplication:          {code: "ReplicationConfigurationNotFoundError", status: 404, message: "The replication configuration was not found"},
 	kind.NoBucketPolicy:         {code: "NoSuchBucketPolicy", status: 404, message: "The bucket policy does not exist"},
 	kind.QuotaExceeded:          {code: "QuotaExceeded", status: 403, message: "The bucket's quota does not allow this request."},
+	kind.MalformedPolicy:        {code: "MalformedPolicy", status: 400, message: "Policy has invalid resource", own: true},
 	kind.IllegalVersioning:      {code: "IllegalVersioningConfigurationException", status: 400, message: "The Versioning element must be specified"},
 	kind.UnexpectedContent:      {code: "UnexpectedContent", status: 400, message: "This request does not support content"},
 	kind.MissingSecurityHeader:  {code: "MissingSecurityHeader", status: 400, message: "Your request was missing a required header"},

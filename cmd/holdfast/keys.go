@@ -9,9 +9,6 @@ import (
 	"holdfast/seal/kms"
 )
 
-// homeAccount stands in ARNs: everything belongs to one account.
-const homeAccount = "000000000000"
-
 // openKeys makes the KMS whose master keys lie in the metadata, wrapped under the cluster's secret.
 func (s *server) openKeys(metadata object.Metadata) (*kms.Envelopes, error) {
 	guarded := seal.Guard(rand.Reader)
@@ -27,5 +24,7 @@ func (s *server) openKeys(metadata object.Metadata) (*kms.Envelopes, error) {
 	return &kms.Envelopes{S3: builtin, KMS: builtin, Buckets: buckets, Rand: guarded}, nil
 }
 
-// keyNames are the names of master keys as clients see them.
-func (c *Config) keyNames() kms.Names { return kms.Names{Region: c.Region, Account: homeAccount} }
+// keyNames are the names of master keys as clients see them: all belong to the first account.
+func (c *Config) keyNames(account string) kms.Names {
+	return kms.Names{Region: c.Region, Account: account}
+}

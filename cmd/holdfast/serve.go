@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 
+	"holdfast/api/access"
 	"holdfast/api/admin"
 	"holdfast/api/s3"
 	"holdfast/api/sigv4"
@@ -50,6 +50,7 @@ type server struct {
 	engine     atomic.Pointer[object.Engine]
 	register   func(context.Context) (cluster.State, error) // tells the layout of the drives here
 	stopUpkeep func()
+	stopAccess func() // who may do what is asked for no more
 	closeKeys  func() // forgets the master keys
 	stopWatch  func() // of the directory, where there is one process
 
@@ -125,6 +126,9 @@ func (s *server) stop() error {
 	}
 	if s.stopUpkeep != nil {
 		s.stopUpkeep()
+	}
+	if s.stopAccess != nil {
+		s.stopAccess()
 	}
 	if s.closeKeys != nil {
 		s.closeKeys()
@@ -291,6 +295,12 @@ func inBackground(run ...func(context.Context)) (stop func()) {
 
 func (s *server) startEngine(ctx context.Context, scheme erasure.Scheme) error {
 	c := s.core
+	who, err := access.New(access.Config{Metadata: c.meta, Secret: s.cfg.Secret, Root: s.cfg.Root, Logger: s.cfg.Logger})
+	if err != nil {
+		return err
+	}
+	s.stopAccess = inBackground(who.Run)
+	names := s.cfg.keyNames(who.First().ID)
 	keys, err := s.openKeys(c.meta)
 	if err != nil {
 		return err
@@ -304,13 +314,9 @@ func (s *server) startEngine(ctx context.Context, scheme erasure.Scheme) error {
 		return err
 	}
 	s.engine.Store(engine)
-	owner, err := s.cfg.Secret.Derive("owner", 32) // stable, the same on every node, and tells nothing
-	if err != nil {
-		return err
-	}
 	api, err := s3.New(s3.Config{
-		Engine: engine, Credentials: s.credentials, Region: s.cfg.Region, KMSNames: s.cfg.keyNames(), Domains: s.cfg.Domains, TrustedProxies: s.cfg.TrustedProxies,
-		OwnerID: hex.EncodeToString(owner), OwnerName: s.cfg.Root.User, Logger: s.cfg.Logger, Metrics: s.metrics,
+		Engine: engine, Credentials: who.Lookup, Region: s.cfg.Region, KMSNames: names, Domains: s.cfg.Domains, TrustedProxies: s.cfg.TrustedProxies,
+		OwnerID: who.First().Canonical, OwnerName: who.First().Name, Logger: s.cfg.Logger, Metrics: s.metrics,
 	})
 	if err != nil {
 		return err
@@ -319,7 +325,7 @@ func (s *server) startEngine(ctx context.Context, scheme erasure.Scheme) error {
 	if err != nil {
 		return err
 	}
-	operators, err := admin.New(admin.Config{Credentials: s.credentials, Region: s.cfg.Region, Operator: operator, Logger: s.cfg.Logger})
+	operators, err := admin.New(admin.Config{Credentials: s.firstRoot(who), Region: s.cfg.Region, Operator: operator, Logger: s.cfg.Logger})
 	if err != nil {
 		return err
 	}
@@ -334,10 +340,12 @@ func (s *server) forgetBucket(name string) {
 	}
 }
 
-// credentials is sigv4.Lookup: there is one user so far.
-func (s *server) credentials(_ context.Context, accessKey string) (sigv4.Credentials, bool, error) {
-	if accessKey != s.cfg.Root.User {
-		return sigv4.Credentials{}, false, nil
+// firstRoot finds the root of the first account alone: nobody else operates the cluster.
+func (s *server) firstRoot(who *access.Store) sigv4.Lookup {
+	return func(ctx context.Context, accessKey string) (sigv4.Credentials, bool, error) {
+		if accessKey != s.cfg.Root.User {
+			return sigv4.Credentials{}, false, nil
+		}
+		return who.Lookup(ctx, accessKey)
 	}
-	return sigv4.Credentials{AccessKey: accessKey, SecretKey: s.cfg.Root.Password()}, true, nil
 }

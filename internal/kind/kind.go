@@ -131,6 +131,7 @@ const (
 	QuotaExceeded          Kind = 338 // the bucket's quota
 	UnexpectedContent      Kind = 336 // a body where headers say all
 	MissingSecurityHeader  Kind = 337 // neither a body nor headers
+	MalformedPolicy        Kind = 339 // the message says what is wrong with it
 )
 
 // Error carries a kind, a sentence for people, and what caused it. Neither may name a key.
